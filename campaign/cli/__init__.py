@@ -1,0 +1,1 @@
+"""The command line. It words questions and answers and never decides."""

@@ -1,0 +1,1 @@
+"""Words in, bytes out, answers back. It never touches the ledger."""

@@ -1,0 +1,1 @@
+"""What keeps the verbs running. It never decides what a verb means."""

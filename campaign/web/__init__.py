@@ -1,0 +1,1 @@
+"""The pages people open. They call verbs and never write SQL."""

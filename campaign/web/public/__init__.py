@@ -1,0 +1,1 @@
+"""Pages for subscribers. A GET here never changes anything."""
