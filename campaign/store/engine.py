@@ -1,0 +1,139 @@
+"""Opens databases and hands out transactions. It never writes a statement about any noun."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from campaign.domain.errors import BadInput, CampaignError
+
+Transaction = AsyncConnection
+"""An open transaction: `actions` open it, `store` functions take it."""
+
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 60000",
+    "PRAGMA cache_size = -65536",
+    "PRAGMA temp_store = MEMORY",
+)
+_KEEPALIVE: Final = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""A vanished host is noticed within 15 seconds, so that its locks are free for others (design of recovery)."""
+
+
+class DatabaseAway(CampaignError):
+    """The database cannot be reached."""
+
+    code = "database_away"
+
+
+class Store:
+    """One database: SQLite beside the settings, or PostgreSQL."""
+
+    def __init__(self, url: str) -> None:
+        """Take a SQLAlchemy URL: `sqlite:///path`, `postgresql://…`. Nothing is opened yet."""
+        self.url: Final = _async_url(url)
+        self.sqlite: Final = self.url.get_backend_name() == "sqlite"
+        self.engine: Final[AsyncEngine] = _sqlite_engine(self.url) if self.sqlite else _postgresql_engine(self.url)
+        self._turn = asyncio.Lock()
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file, or None."""
+        return Path(self.url.database) if self.sqlite and self.url.database else None
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Transaction]:
+        """Open a writing transaction; it commits at the end of the block, durably, and rolls back on any error.
+
+        On SQLite writers of one process queue here, fairly, instead of polling for the file's lock; other processes wait
+        on `BEGIN IMMEDIATE`, because a plain BEGIN fails at once when a reader wants to become a writer.
+        """
+        async with AsyncExitStack() as stack:
+            if self.sqlite:
+                await stack.enter_async_context(self._turn)
+            connection = await stack.enter_async_context(self._connected())
+            if self.sqlite:
+                await connection.execution_options(campaign_begin="BEGIN IMMEDIATE")
+            async with connection.begin():
+                yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        """Open a transaction that only reads; on SQLite it never waits for a writer."""
+        async with self._connected() as connection:
+            if self.sqlite:
+                await connection.execution_options(campaign_begin="BEGIN")
+            else:
+                await connection.execution_options(postgresql_readonly=True)
+            async with connection.begin():
+                yield connection
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            connection = await self.engine.connect()
+        except DBAPIError as error:
+            msg = f"The database cannot be opened: {error.orig}"
+            raise DatabaseAway(msg, remedy="Check CAMPAIGN_DATABASE_URL, and that the database is running.") from error
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def _async_url(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        msg = "CAMPAIGN_DATABASE_URL is not a database address."
+        raise BadInput(msg, remedy="Write sqlite:///campaign.db or postgresql://user:password@host/name.") from error
+    drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
+    backend = url.get_backend_name()
+    if backend not in drivers:
+        msg = f"Campaign does not know the database {backend!r}."
+        raise BadInput(msg, remedy="Use sqlite or postgresql in CAMPAIGN_DATABASE_URL.")
+    return url.set(drivername=drivers[backend])
+
+
+def _sqlite_engine(url: URL) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=8, max_overflow=8)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 -- the driver's own object
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in _PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("campaign_begin", "BEGIN IMMEDIATE"))
+
+    return engine
+
+
+def _postgresql_engine(url: URL) -> AsyncEngine:
+    return create_async_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True, connect_args=dict(_KEEPALIVE))
