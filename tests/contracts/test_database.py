@@ -1,0 +1,23 @@
+"""The house's databases: both are there, both begin with all tables and no rows, and neither is another test's."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from campaign.assets import asset
+from campaign.store import migrations
+from campaign.store.engine import Store
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+async def test_each_test_has_a_database_of_its_own(store: Store, turn: int) -> None:
+    async with store.begin() as tx:
+        await tx.execute(text("CREATE TABLE mine (turn INTEGER)"))
+        await tx.execute(text("INSERT INTO mine VALUES (:turn)"), {"turn": turn})
+    async with store.read() as tx:
+        assert (await tx.execute(text("SELECT turn FROM mine"))).scalars().all() == [turn]
+
+
+async def test_begins_at_the_newest_revision(store: Store) -> None:
+    await migrations.require_current(store, asset("alembic"))
