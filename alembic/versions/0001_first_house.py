@@ -158,6 +158,7 @@ def upgrade() -> None:
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("latest_start", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("at_once", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
         sa.Column("cutoff", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "frozen_to", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), server_default="0", nullable=False
@@ -299,7 +300,7 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "ix_deliveries_queued",
-            ["relay", "due_at", "id"],
+            ["relay", "edition_id", "due_at", "id"],
             unique=False,
             sqlite_where=sa.text("state = 'queued'"),
             postgresql_where=sa.text("state = 'queued'"),
@@ -333,15 +334,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["edition_id"], ["editions.id"], name=op.f("fk_waves_edition_id")),
         sa.PrimaryKeyConstraint("edition_id", "timezone", name=op.f("pk_waves")),
     )
-    with op.batch_alter_table("waves", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_waves_waiting",
-            ["due_at"],
-            unique=False,
-            sqlite_where=sa.text("NOT open"),
-            postgresql_where=sa.text("NOT open"),
-        )
-
     op.create_table(
         "delivery_events",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

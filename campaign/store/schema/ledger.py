@@ -68,6 +68,7 @@ editions = Table(
     Column("starts_at", Instant, nullable=False),
     Column("ends_at", Instant, nullable=False),
     Column("latest_start", Instant, nullable=False),
+    Column("at_once", Boolean, nullable=False, server_default=text("false")),
     Column("cutoff", Instant),
     Column("frozen_to", Id, nullable=False, server_default="0"),
     Column("planned", Id, nullable=False, server_default="0"),
@@ -88,7 +89,6 @@ waves = Table(
     Column("latest_start", Instant, nullable=False),
     Column("valid_until", Instant, nullable=False),
     Column("open", Boolean, nullable=False, server_default=text("false")),
-    Index("ix_waves_waiting", "due_at", sqlite_where=text("NOT open"), postgresql_where=text("NOT open")),
 )
 
 messages = Table(
@@ -144,6 +144,7 @@ deliveries = Table(
     Index(
         "ix_deliveries_queued",
         "relay",
+        "edition_id",
         "due_at",
         "id",
         sqlite_where=text("state = 'queued'"),

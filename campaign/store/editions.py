@@ -1,0 +1,151 @@
+"""Statements about editions and their waves: plan, move, freeze, open, finish. It never renders and never sends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Row, delete, exists, func, select, update
+
+from campaign.domain.delivery import LIVE
+from campaign.domain.editions import CampaignState, EditionEvent, EditionState, edition_name, origins_of, target_of
+from campaign.store.dialects import gate, insert_into
+from campaign.store.engine import Transaction
+from campaign.store.moves import in_state
+from campaign.store.schema.ledger import approvals, campaigns, deliveries, editions
+
+_E: Final = editions.c
+_D: Final = deliveries.c
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An edition before it has a row: the step of a campaign for one occurrence, with its first and last instants (UTC)."""
+
+    step: str
+    occurrence: str
+    day: str
+    starts_at: datetime
+    ends_at: datetime
+    latest_start: datetime
+    at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """One edition as it is stored."""
+
+    id: int
+    campaign_id: int
+    campaign: str
+    step: str
+    occurrence: str
+    name: str
+    state: EditionState
+    day: str
+    starts_at: datetime
+    ends_at: datetime
+    latest_start: datetime
+    at_once: bool
+    cutoff: datetime | None
+    frozen_to: int
+    planned: int
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""
+    started_at: datetime | None = None
+
+
+async def plan(tx: Transaction, campaign_id: int, slug: str, wanted: Plan, now: datetime) -> int | None:
+    """Insert an edition unless it exists; return its id when it is new. Nobody plans one twice, whoever asks how often."""
+    values = {name: getattr(wanted, name) for name in Plan.__dataclass_fields__}
+    statement = insert_into(tx, editions).values(
+        campaign_id=campaign_id,
+        name=edition_name(slug, wanted.step, wanted.occurrence),
+        state=EditionState.PLANNED,
+        moved_at=now,
+        excluded={},
+        **values,
+    )
+    keys = ["campaign_id", "step", "occurrence"]
+    found = await tx.execute(statement.on_conflict_do_nothing(index_elements=keys).returning(_E.id))
+    edition_id: int | None = found.scalar_one_or_none()
+    return edition_id
+
+
+async def replan(tx: Transaction, edition_id: int, wanted: Plan) -> None:
+    """Give a still planned edition new instants, after its campaign or the zone rules of the world changed."""
+    values = {name: getattr(wanted, name) for name in ("day", "starts_at", "ends_at", "latest_start")}
+    await tx.execute(update(editions).where(_E.id == edition_id, _E.state == EditionState.PLANNED).values(**values))
+
+
+async def drop_planned(tx: Transaction, edition_ids: Sequence[int]) -> None:
+    """Take out editions that nothing has happened to, because their step no longer exists."""
+    await tx.execute(delete(approvals).where(approvals.c.edition_id.in_(edition_ids)))
+    await tx.execute(delete(editions).where(_E.id.in_(edition_ids), _E.state == EditionState.PLANNED))
+
+
+async def find(tx: Transaction, key: str | int) -> Edition | None:
+    """Find an edition by its id or its unique name."""
+    found = await select_where(tx, _E.id == key if isinstance(key, int) else _E.name == key)
+    return found[0] if found else None
+
+
+async def of_campaign(tx: Transaction, campaign_id: int) -> list[Edition]:
+    """Return the editions of a campaign, by their start."""
+    return await select_where(tx, _E.campaign_id == campaign_id)
+
+
+async def in_states(tx: Transaction, *states: EditionState) -> list[Edition]:
+    """Return the editions in some states, by their start."""
+    return await select_where(tx, _E.state.in_(states))
+
+
+async def select_where(tx: Transaction, where: ColumnElement[bool]) -> list[Edition]:
+    """Return the editions that match, by their start."""
+    statement = select(editions, campaigns.c.slug.label("campaign")).join(campaigns, campaigns.c.id == _E.campaign_id)
+    rows = await tx.execute(statement.where(where).order_by(_E.starts_at, _E.id))
+    return [_edition(row) for row in rows]
+
+
+def _edition(row: Row[Any]) -> Edition:
+    return Edition(**{name: getattr(row, name) for name in Edition.__dataclass_fields__})
+
+
+async def advance(tx: Transaction, edition_id: int, event: EditionEvent, now: datetime, **values: Any) -> bool:  # noqa: ANN401 -- columns
+    """Move an edition if it is in a state from which `event` leads on; say whether it moved.
+
+    Pause and cancel take the gate alone, so that no token commits after them.
+    """
+    if event in {EditionEvent.PAUSE, EditionEvent.CANCEL}:
+        await gate(tx, [edition_id], exclusive=True)
+    values |= {"state": target_of(event), "moved_at": now}
+    moved = await tx.execute(
+        update(editions).where(_E.id == edition_id, _E.state.in_(origins_of(event))).values(**values)
+    )
+    return bool(moved.rowcount == 1)
+
+
+async def to_freeze(tx: Transaction, before: datetime) -> list[Edition]:
+    """Return the planned editions of active campaigns that start before an instant, and those already freezing."""
+    due = (_E.state == EditionState.PLANNED) & (_E.starts_at <= before) & (campaigns.c.state == CampaignState.ACTIVE)
+    return await select_where(tx, due | (_E.state == EditionState.FREEZING))
+
+
+async def finish_empty(tx: Transaction, now: datetime) -> list[int]:
+    """Call every sending edition sent that has no live letter (never inferred from an empty batch); return them."""
+    live = [in_state(state) for state in sorted(LIVE)]
+    waiting = [exists(select(_D.id).where(_D.edition_id == _E.id, state)) for state in live]
+    done = update(editions).where(_E.state == EditionState.SENDING, *(~one for one in waiting))
+    values = {"state": target_of(EditionEvent.FINISH), "moved_at": now}
+    return list((await tx.execute(done.values(**values).returning(_E.id))).scalars())
+
+
+async def tally(tx: Transaction, edition_ids: Sequence[int]) -> dict[int, dict[str, int]]:
+    """Count the letters of each edition by state, in one pass over the index."""
+    counted: dict[int, dict[str, int]] = {id_: {} for id_ in edition_ids}
+    groups = select(_D.edition_id, _D.state, func.count()).where(_D.edition_id.in_(edition_ids))
+    for edition_id, state, count in await tx.execute(groups.group_by(_D.edition_id, _D.state)):
+        counted[edition_id][state.value] = count
+    return counted

@@ -1,0 +1,82 @@
+"""Statements that bring back the letters of dead and frozen workers, and resolve doubts by policy. It never guesses.
+
+Who is dead is for `store.presence` to say; a claimed letter is safe to send again (no dot was written), an offered one is
+in doubt.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
+
+from campaign.domain.delivery import LIVE, MAX_ATTEMPTS, Event, Kind, Policy, State
+from campaign.domain.editions import EditionEvent, EditionState, target_of
+from campaign.store.engine import Transaction
+from campaign.store.ledger import REFUND
+from campaign.store.moves import Cause, in_state, move
+from campaign.store.schema.ledger import campaigns, deliveries, editions
+
+_D: Final = deliveries.c
+_HELD: Final = or_(in_state(State.CLAIMED), in_state(State.OFFERED))
+
+
+async def owners(tx: Transaction) -> list[str]:
+    """Return every owner that holds a letter."""
+    found = await tx.execute(select(_D.owner).distinct().where(_HELD, _D.owner.is_not(None)))
+    return list(found.scalars())
+
+
+async def recover_owner(tx: Transaction, owner: str, now: datetime) -> tuple[int, int]:
+    """Bring back what a dead owner held; return how many went back to the queue and how many are in doubt."""
+    mine = _D.owner == owner
+    released = await move(tx, Event.RELEASE, State.CLAIMED, mine, Cause(now, reason="worker died", values=REFUND))
+    doubted = await move(tx, Event.DOUBT, State.OFFERED, mine, Cause(now, reason="worker died"))
+    return len(released), len(doubted)
+
+
+async def recover_frozen(tx: Transaction, *, claimed_before: datetime, offered_before: datetime, now: datetime) -> tuple[int, int]:
+    """Take letters from owners that live but do not move: claimed ones after the lease, offered ones after the dot time-out."""
+    lease = and_(_D.owner.is_not(None), _D.moved_at < claimed_before)
+    released = await move(tx, Event.RELEASE, State.CLAIMED, lease, Cause(now, reason="lease over", values=REFUND))
+    late = and_(_D.owner.is_not(None), _D.moved_at < offered_before)
+    doubted = await move(tx, Event.DOUBT, State.OFFERED, late, Cause(now, reason="no reply"))
+    return len(released), len(doubted)
+
+
+async def resolve_by_policy(tx: Transaction, now: datetime) -> int:
+    """Send again what the policy says to send at least once, expire what it says to expire; return how many moved."""
+    service = _D.kind.in_([Kind.CONFIRM, Kind.WELCOME, Kind.GOODBYE, Kind.ALERT])
+    again = and_(_D.attempts < MAX_ATTEMPTS, _D.valid_until > now, or_(service, _policy(Policy.RESEND)))
+    resent = await move(tx, Event.RESEND, State.IN_DOUBT, again, Cause(now, reason="policy", values={"due_at": now}))
+    over = and_(_D.valid_until <= now, _policy(Policy.EXPIRE))
+    expired = await move(tx, Event.EXPIRE, State.IN_DOUBT, over, Cause(now, reason="policy"))
+    if resent:
+        await reopen(tx, _D.id.in_(resent), now)
+    return len(resent) + len(expired)
+
+
+async def reopen(tx: Transaction, letters: ColumnElement[bool], now: datetime) -> None:
+    """Set editions that were sent back to sending, because letters of theirs wait again."""
+    e = editions.c
+    mine = exists(select(_D.id).where(_D.edition_id == e.id, _D.state.in_(LIVE), letters))
+    again: dict[str, Any] = {"state": target_of(EditionEvent.REOPEN), "moved_at": now}
+    await tx.execute(update(editions).where(e.state == EditionState.SENT, mine).values(again))
+
+
+def _policy(policy: Policy) -> ColumnElement[bool]:
+    e, c = editions.c, campaigns.c
+    found = select(e.id).join(campaigns, c.id == e.campaign_id).where(e.id == _D.edition_id, c.policy == policy)
+    return and_(_D.kind == Kind.EDITION, exists(found))
+
+
+async def busy(tx: Transaction, *, until: datetime) -> bool:
+    """Say whether the daemon has something to do until then: an edition at work, or a letter held or due."""
+    e = editions.c
+    at_work = select(func.count()).select_from(editions)
+    at_work = at_work.where(e.state.in_([EditionState.FREEZING, EditionState.READY, EditionState.SENDING]))
+    if (await tx.execute(at_work)).scalar_one():
+        return True
+    due = and_(in_state(State.QUEUED), _D.edition_id.is_(None), _D.due_at <= until)
+    return bool((await tx.execute(select(exists(select(_D.id).where(or_(_HELD, due)))))).scalar_one())

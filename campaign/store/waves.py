@@ -1,0 +1,175 @@
+"""Statements about waves, the letters of one edition with one instant, and about the frozen audience. It never renders.
+
+An audience is frozen in chunks under one membership cut-off, each chunk with its position in one transaction, so that a
+leave never waits for a million rows and a crash repeats and loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import and_, case, delete, func, insert, literal, select, update
+
+from campaign.domain.campaigns import Where
+from campaign.domain.consent import SubscriptionState
+from campaign.domain.delivery import Event, Kind, State
+from campaign.domain.editions import EditionState
+from campaign.store.campaigns import audience, not_suppressed
+from campaign.store.dialects import hex_of, insert_into
+from campaign.store.editions import Edition
+from campaign.store.engine import Transaction
+from campaign.store.ledger import MAIN_RELAY
+from campaign.store.moves import Cause, move
+from campaign.store.schema.ledger import campaign_lists, deliveries, editions, waves
+from campaign.store.schema.people import subscribers, subscriptions
+
+_D: Final = deliveries.c
+_E: Final = editions.c
+_W: Final = waves.c
+_P: Final = subscribers.c
+
+EVERYBODY: Final = "*"
+"""The time zone of the single wave of an edition that goes to everybody at one instant."""
+CHUNK: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """The letters of one edition with one instant: due, latest start and end of validity, all UTC."""
+
+    timezone: str
+    due_at: datetime
+    latest_start: datetime
+    valid_until: datetime
+
+
+async def set_waves(tx: Transaction, edition_id: int, found: Sequence[Wave]) -> None:
+    """Write down the waves of an edition, instead of any it had."""
+    await tx.execute(delete(waves).where(_W.edition_id == edition_id))
+    rows = [{name: getattr(wave, name) for name in Wave.__dataclass_fields__} for wave in found]
+    await tx.execute(insert(waves), [{"edition_id": edition_id, "open": False, **row} for row in rows])
+
+
+async def of_edition(tx: Transaction, edition_id: int) -> list[Wave]:
+    """Return the waves of an edition, earliest first."""
+    columns = [_W[name] for name in Wave.__dataclass_fields__]
+    rows = await tx.execute(select(*columns).where(_W.edition_id == edition_id).order_by(_W.due_at, _W.timezone))
+    return [Wave(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """What an audience is frozen by: the edition, its campaign's rule, and the zone of people who declared none."""
+
+    edition: Edition
+    where: Where
+    fallback: str
+    cutoff: datetime
+
+
+async def freeze_chunk(tx: Transaction, freeze: Freeze, now: datetime) -> int | None:
+    """Put the next people of the audience into the ledger; return how many letters that made, None after the last.
+
+    Two daemons may freeze one edition at once: the chunk belongs to the one that moves the position.
+    """
+    edition = freeze.edition
+    people = and_(audience(edition.campaign_id, freeze.where, freeze.cutoff), not_suppressed())
+    state = (await tx.execute(select(_E.frozen_to, _E.state).where(_E.id == edition.id).with_for_update())).one()
+    if state.state is not EditionState.FREEZING:
+        return None
+    chunk = select(_P.id).where(people, _P.id > state.frozen_to).order_by(_P.id).limit(CHUNK).subquery()
+    last = (await tx.execute(select(func.max(chunk.c.id)))).scalar_one()
+    if last is None:
+        return None
+    made = await tx.execute(_letters(tx, freeze, and_(people, _P.id > state.frozen_to, _P.id <= last), now))
+    progress: dict[str, Any] = {"frozen_to": last, "planned": _E.planned + made.rowcount}
+    await tx.execute(update(editions).where(_E.id == edition.id).values(progress))
+    return int(made.rowcount)
+
+
+def _letters(tx: Transaction, freeze: Freeze, people: Any, now: datetime) -> Any:  # noqa: ANN401 -- SQL expressions of two dialects
+    zones = select(_W.timezone).where(_W.edition_id == freeze.edition.id)
+    zone = EVERYBODY if freeze.fallback == EVERYBODY else case((_P.timezone.in_(zones), _P.timezone), else_=freeze.fallback)
+    source = select(
+        literal(Kind.EDITION.value),
+        literal(freeze.edition.id),
+        _P.id,
+        _first_subscription(freeze.edition.campaign_id),
+        literal(f"{Kind.EDITION.value}:{freeze.edition.id}:") + hex_of(tx, _P.address_key),
+        _P.address_key,
+        _P.address_sealed,
+        literal(MAIN_RELAY),
+        _P.domain,
+        _W.due_at,
+        _W.valid_until,
+        literal(State.QUEUED.value),
+        literal(now, _D.moved_at.type),
+        literal(0),
+        literal(0),
+        literal(0),
+    ).join(waves, and_(_W.edition_id == freeze.edition.id, _W.timezone == zone))
+    statement = insert_into(tx, deliveries).from_select(_COLUMNS, source.where(people))
+    return statement.on_conflict_do_nothing(index_elements=["purpose_key"])
+
+
+_COLUMNS: Final = (
+    "kind",
+    "edition_id",
+    "subscriber_id",
+    "subscription_id",
+    "purpose_key",
+    "address_key",
+    "address_sealed",
+    "relay",
+    "domain",
+    "due_at",
+    "valid_until",
+    "state",
+    "moved_at",
+    "claim_no",
+    "attempts",
+    "drops",
+)
+
+
+def _first_subscription(campaign_id: int) -> Any:  # noqa: ANN401 -- a scalar subquery
+    """A person on several lists of an audience gets one letter: it names the oldest of those subscriptions."""
+    s, c = subscriptions.c, campaign_lists.c
+    mine = select(func.min(s.id)).join(campaign_lists, and_(c.list_id == s.list_id, c.campaign_id == campaign_id))
+    return mine.where(s.subscriber_id == _P.id, s.state == SubscriptionState.ACTIVE).scalar_subquery()
+
+
+async def open_due(tx: Transaction, now: datetime) -> int:
+    """Open the waves that fell due, and expire the letters of those found too late; return how many waves that were.
+
+    It runs in the transaction of every claim, so that no letter of a wave that nobody opened in time can be claimed.
+    """
+    due = select(waves).join(editions, _E.id == _W.edition_id)
+    due = due.where(_E.state == EditionState.SENDING, _W.due_at <= now, ~_W.open)
+    found = (await tx.execute(due)).all()
+    for wave in found:
+        mine = and_(_W.edition_id == wave.edition_id, _W.timezone == wave.timezone)
+        await tx.execute(update(waves).where(mine).values(open=True))
+        if now > wave.latest_start:
+            late = and_(_D.edition_id == wave.edition_id, _D.due_at == wave.due_at, _D.attempts == 0)
+            await move(tx, Event.EXPIRE, State.QUEUED, late, Cause(now, reason="late"))
+    return len(found)
+
+
+async def send_at_once(tx: Transaction, edition_id: int, wave: Wave) -> None:
+    """Give every waiting letter of a missed edition a new instant, because a person decided to send it now."""
+    await set_waves(tx, edition_id, [wave])
+    values = {"due_at": wave.due_at, "valid_until": wave.valid_until}
+    await tx.execute(update(deliveries).where(_D.edition_id == edition_id, _D.state == State.QUEUED).values(values))
+
+
+async def cancel_chunk(tx: Transaction, edition_id: int, now: datetime) -> int:
+    """Cancel the next waiting letters of an edition that was cancelled or skipped; return how many (0: done)."""
+    moved = 0
+    for origin in (State.QUEUED, State.CLAIMED):
+        some = select(_D.id).where(_D.edition_id == edition_id, _D.state == origin).limit(CHUNK)
+        moved += len(await move(tx, Event.CANCEL, origin, _D.id.in_(some.with_for_update()), Cause(now)))
+    return moved
