@@ -84,6 +84,13 @@ class Step:
         return cls(f"{days}d-after", days)
 
     @classmethod
+    def of(cls, offset_days: int) -> Step:
+        """Make the step at that distance from a key date: below zero before it, zero on the day, above zero after."""
+        if offset_days == 0:
+            return ON_THE_DAY
+        return cls.before(str(-offset_days)) if offset_days < 0 else cls.after(str(offset_days))
+
+    @classmethod
     def parse(cls, name: str) -> Step:
         """Read a step by its name, as tables and commands hold it."""
         named = {step.name: step for step in (ON_THE_DAY, EVERY, ONCE, EXTRA)}.get(name)
