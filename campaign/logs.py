@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger, Processor
 from campaign.domain.addresses import mask
 
 _QUOTED: Final = r'"(?:[^"\\\r\n]|\\.){1,256}"'
-_PLAIN: Final = r"[^\s@<>()\[\]{},;:\"\\]{1,256}"
+_PLAIN: Final = r"[^\s@<>()\[\],;:\"\\]{1,256}"
 _HOST: Final = r"(?:\[[0-9A-Fa-f.:IPv]{3,45}\]|[^\s@<>()\[\]{},;:\"'`=/\\|%?&#]+)"
 _PERSONAL: Final = re.compile(
     rf"(?P<sign_in>://[^/?#\s]{{1,512}}@)"

@@ -26,6 +26,8 @@ _NAMED: Final = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^"<>
 _LANGUAGE: Final = re.compile(
     r"(?P<language>[A-Za-z]{2,3})(?:[-_](?P<script>[A-Za-z]{4}))?(?:[-_](?P<region>[A-Za-z]{2}|[0-9]{3}))?"
 )
+_PAGES: Final = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:/[A-Za-z0-9._~%/-]*)?")
+"""Only what can stand in a header and in HTML as it is: an international host name is written in its xn-- form."""
 _TLS: Final = ("required", "implicit", "none")
 _SQLITE: Final = "sqlite"
 _POSTGRES: Final = frozenset({"postgresql", "postgres"})
@@ -169,7 +171,7 @@ def read_base_url(value: Any) -> str:
     """Read the address of the public pages, without a slash at its end. Plain http is for this machine only."""
     text = read_line(value).rstrip("/")
     parts = _split(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "?" in text or "#" in text or "@" in parts.netloc:
+    if not _PAGES.fullmatch(text) or not parts.hostname:
         msg = "it is not an address like https://letters.example.org"
         raise ValueError(msg)
     if parts.scheme == "http" and not is_loopback(parts.hostname):
