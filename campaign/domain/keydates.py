@@ -8,18 +8,14 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from dateutil.relativedelta import relativedelta
 
 from campaign.domain.addresses import printable
 from campaign.domain.dayrules import Missing, Rule, parse_rule
 from campaign.domain.errors import BadInput
+from campaign.domain.shapes import MAX_SLUG, is_country, is_https, is_language, is_line, is_slug, language_chain
 
-_SLUG: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_LANGUAGE: Final = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
-_MAX_SLUG: Final = 80
-_MAX_TEXT: Final = 500
 _FIELDS: Final = frozenset(
     {"slug", "names", "rule", "missing", "length", "since", "proclaimed_by", "source", "topics", "countries", "themes"}
     | {"notes"}
@@ -76,9 +72,8 @@ class KeyDate:
 
     def name(self, language: str = "en") -> str:
         """Give the name in that language, else in its parent (`pt` for `pt-BR`), else in English, else in any."""
-        wanted = language.replace("_", "-").casefold()
         by_tag = {tag.casefold(): name for tag, name in self.names.items()}
-        found = by_tag.get(wanted) or by_tag.get(wanted.partition("-")[0]) or by_tag.get("en")
+        found = next((by_tag[tag] for tag in (*language_chain(language), "en") if tag in by_tag), None)
         return found or next(iter(self.names.values()))
 
     def theme(self, year: int) -> str:
@@ -147,7 +142,7 @@ def key_date_from(entry: Mapping[str, Any]) -> KeyDate:
     """Read one key date from plain values; raise KeyDatesRefused that names every mistake in it."""
     mistakes = list(_mistakes(entry))
     slug = entry.get("slug")
-    label = slug if isinstance(slug, str) and _SLUG.fullmatch(slug) else "(no slug)"
+    label = slug if is_slug(slug) else "(no slug)"
     rule: Rule | None = None
     try:
         rule = _rule(entry)
@@ -188,20 +183,20 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
 def _mistakes(entry: Mapping[str, Any]) -> Iterator[str]:
     """Name what is wrong with everything but the rule."""
     slug = entry.get("slug")
-    if not isinstance(slug, str) or not _SLUG.fullmatch(slug) or len(slug) > _MAX_SLUG:
-        yield f"slug must be small letters, digits and hyphens, at most {_MAX_SLUG}"
+    if not is_slug(slug):
+        yield f"slug must be small letters, digits and hyphens, at most {MAX_SLUG}"
     for name in sorted(str(key) for key in entry.keys() - _FIELDS):
         yield f"{printable(name)} is not a field of a key date"
     yield from _name_mistakes(entry.get("names"))
     for name in ("proclaimed_by", "source", "notes"):
-        if not _is_line(entry.get(name, "")):
+        if not is_line(entry.get(name, "")):
             yield f"{name} must be one line of text"
     if entry.get("length", "day") not in list(Length):
         yield "length must be day, week or month"
     since = entry.get("since")
     if since is not None and not (isinstance(since, int) and not isinstance(since, bool) and 1 <= since <= 2999):  # noqa: PLR2004 -- any year a date can have
         yield "since must be a year"
-    if entry.get("source") and urlsplit(str(entry["source"])).scheme != "https":
+    if entry.get("source") and not is_https(entry["source"]):
         yield "source must be an https link"
     yield from _list_mistakes(entry)
     yield from _theme_mistakes(entry.get("themes", {}))
@@ -212,17 +207,19 @@ def _name_mistakes(names: object) -> Iterator[str]:
         yield "names must hold at least one name, such as names.en"
         return
     for language, name in names.items():
-        if not _LANGUAGE.fullmatch(str(language)):
+        if not is_language(language):
             yield f"{printable(str(language))} is not a language tag"
-        if not _is_line(name) or not name.strip():
+        if not is_line(name) or not name.strip():
             yield f"the name in {printable(str(language))} must be one line of text"
 
 
 def _list_mistakes(entry: Mapping[str, Any]) -> Iterator[str]:
-    for name, form in (("topics", _SLUG), ("countries", re.compile("[A-Z]{2}"))):
+    for name, fits, wanted in (
+        ("topics", is_slug, "words of small letters and hyphens"),
+        ("countries", is_country, "two-letter codes such as US"),
+    ):
         values = entry.get(name, [])
-        if not isinstance(values, list | tuple) or not all(isinstance(v, str) and form.fullmatch(v) for v in values):
-            wanted = "words of small letters and hyphens" if name == "topics" else "two-letter codes such as US"
+        if not isinstance(values, list | tuple) or not all(fits(value) for value in values):
             yield f"{name} must be a list of {wanted}"
 
 
@@ -231,9 +228,5 @@ def _theme_mistakes(themes: object) -> Iterator[str]:
         yield "themes must go by year"
         return
     for year, theme in themes.items():
-        if not re.fullmatch("[0-9]{4}", str(year)) or not _is_line(theme):
+        if not re.fullmatch("[0-9]{4}", str(year)) or not is_line(theme):
             yield f"the theme of {printable(str(year))} must be one line of text under a year"
-
-
-def _is_line(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= _MAX_TEXT and not re.search(r"[\x00-\x1f\x7f\u2028\u2029]", value)
