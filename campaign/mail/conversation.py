@@ -1,0 +1,259 @@
+"""One mail transaction after the other on an open SMTP connection. It reports the answers and judges nothing.
+
+The dot is the moment a server becomes responsible (RFC 5321 s. 4.1.1.4), so it is ours alone: the body goes out without
+it, the caller is asked, and only a yes lets it follow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from campaign.domain.replies import WITHHELD, Answer, Phase, Reply
+from campaign.mail.admission import misfit
+from campaign.mail.dialogue import GARBLED, Dialogue, WireFault
+from campaign.mail.transport import BeforeDot, Envelope
+
+_BLOCK: Final = 64 * 1024
+_CLOSING: Final = 421
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTimeouts:
+    """Seconds to wait in each phase (RFC 5321 s. 4.5.3.2); `body` is for each block, `quit` also for the closing."""
+
+    connect: float = 30
+    greeting: float = 300
+    ehlo: float = 300
+    tls: float = 60
+    auth: float = 120
+    mail: float = 300
+    rcpt: float = 300
+    data: float = 120
+    body: float = 180
+    dot: float = 600
+    quit: float = 5
+
+    def of(self, phase: Phase) -> float:
+        """Return the seconds for one phase."""
+        seconds: float = getattr(self, phase.value)
+        return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """What the server says it can do (RFC 5321 s. 2.2), as far as a transaction depends on it."""
+
+    pipelining: bool = False
+    smtputf8: bool = False
+    eight_bit: bool = False
+    size: bool = False
+    size_limit: int | None = None
+
+    @classmethod
+    def offered(cls, keywords: Mapping[str, str]) -> Extensions:
+        """Read the keywords of an EHLO reply (in lower case); a limit that is no number or 0 is no limit (RFC 1870)."""
+        limit = keywords.get("size", "").strip()
+        known = limit.isascii() and limit.isdigit() and len(limit) < 20  # noqa: PLR2004 -- RFC 1870 s. 4: 20 digits
+        return cls(
+            pipelining="pipelining" in keywords,
+            smtputf8="smtputf8" in keywords,
+            eight_bit="8bitmime" in keywords,
+            size="size" in keywords,
+            size_limit=(int(limit) or None) if known else None,
+        )
+
+
+class SmtpConversation:
+    """An open, signed-in connection; implements `campaign.mail.transport.Conversation`."""
+
+    def __init__(self, dialogue: Dialogue, extensions: Extensions, timeouts: PhaseTimeouts) -> None:
+        """Take a connection on which the server waits for MAIL."""
+        self._dialogue = dialogue
+        self._extensions = extensions
+        self._timeouts = timeouts
+        self._needs_reset = False
+        self._busy = False
+        self.delivered = 0
+        self.opened_at = asyncio.get_running_loop().time()
+
+    @property
+    def size_limit(self) -> int | None:
+        """The largest body in bytes that the relay takes, None when it does not say."""
+        return self._extensions.size_limit
+
+    @property
+    def smtputf8(self) -> bool:
+        """Whether letters to non-ASCII mailbox names can go this way."""
+        return self._extensions.smtputf8
+
+    @property
+    def usable(self) -> bool:
+        """Whether another letter can be tried: the line is open and the server has said nothing unasked."""
+        return self._in_order()
+
+    async def deliver(self, envelope: Envelope, body: bytes, before_dot: BeforeDot) -> Answer:
+        """Hand over one letter; see `Conversation.deliver`. What cannot be sent is answered here and never starts."""
+        if self._busy:
+            msg = "A connection carries one letter at a time."
+            raise RuntimeError(msg)
+        refusal = misfit(envelope, body) or self._beyond_the_server(envelope, body)
+        if refusal is not None:
+            return refusal
+        if not self._in_order():
+            return self._drop(self._interruption(Phase.MAIL))
+        self._busy = True
+        try:
+            refusal = await self._propose(envelope, body)
+            return refusal if refusal is not None else await self._hand_over(body, before_dot)
+        except BaseException:
+            self._dialogue.abort()
+            raise
+        finally:
+            self._busy = False
+
+    async def close(self) -> None:
+        """Say QUIT if the line is in order, close, and wait a moment for the end; a letter under way is dropped."""
+        try:
+            if self._in_order() and not self._busy:
+                self._dialogue.write(b"QUIT\r\n")
+                await self._hear(Phase.QUIT)
+            self._dialogue.close()
+            await self._dialogue.closed(self._timeouts.quit)
+        except BaseException:
+            self._dialogue.abort()
+            raise
+
+    def _beyond_the_server(self, envelope: Envelope, body: bytes) -> Answer | None:
+        """Answer for the server where it has already said that it cannot do this."""
+        offer = self._extensions
+        if offer.size_limit is not None and len(body) > offer.size_limit:
+            words = f"The letter has {len(body)} bytes, the relay takes {offer.size_limit}."
+            return Answer(Phase.MAIL, Reply(552, "5.3.4", words))
+        if not offer.smtputf8 and not (envelope.recipient.wire + envelope.sender).isascii():
+            return Answer(
+                Phase.RCPT, Reply(553, "5.6.7", "The address needs SMTPUTF8, which the relay does not offer.")
+            )
+        if not offer.eight_bit and not body.isascii():
+            return Answer(Phase.MAIL, Reply(554, "5.6.3", "The letter has 8-bit text, which the relay does not take."))
+        return None
+
+    def _commands(self, envelope: Envelope, body: bytes) -> list[tuple[Phase, bytes]]:
+        recipient = envelope.recipient.wire.encode()
+        mail = b"MAIL FROM:<%s>" % envelope.sender.encode()
+        mail += b" SIZE=%d" % len(body) if self._extensions.size else b""
+        mail += b"" if body.isascii() else b" BODY=8BITMIME"
+        mail += b"" if recipient.isascii() and envelope.sender.isascii() else b" SMTPUTF8"
+        rcpt = b"RCPT TO:<%s>" % recipient
+        return [(Phase.MAIL, mail + b"\r\n"), (Phase.RCPT, rcpt + b"\r\n"), (Phase.DATA, b"DATA\r\n")]
+
+    async def _propose(self, envelope: Envelope, body: bytes) -> Answer | None:
+        """Send MAIL, RCPT and DATA; return the first refusal, or None when the server waits for the body."""
+        commands = self._commands(envelope, body)
+        resetting = self._needs_reset
+        if resetting:
+            commands.insert(0, (Phase.MAIL, b"RSET\r\n"))
+        answers = await self._exchange(commands)
+        if resetting and not _agreed(answers[0]):
+            reset = answers[0]
+            return self._drop(Answer(Phase.MAIL, None, reset.fault or f"RSET was answered {reset.reply}"))
+        self._needs_reset = False
+        refusal = next((answer for answer in answers if not _agreed(answer)), None)
+        if refusal is not None:
+            self._retreat(answers)
+        return refusal
+
+    async def _exchange(self, commands: list[tuple[Phase, bytes]]) -> list[Answer]:
+        """Send commands in one group where the server allows it (RFC 2920), one by one where not; hear every answer."""
+        grouped = self._extensions.pipelining
+        if grouped:
+            self._dialogue.write(b"".join(command for _, command in commands))
+        answers: list[Answer] = []
+        for phase, command in commands:
+            if not grouped:
+                self._dialogue.write(command)
+            answers.append(await self._hear(phase))
+            if answers[-1].fault is not None or not (grouped or _agreed(answers[-1])):
+                break
+        return answers
+
+    def _retreat(self, answers: list[Answer]) -> None:
+        """Bring the line into a known state after a refusal: RSET with the next letter, or no next letter.
+
+        A server may ask for a body although it refused the only recipient (RFC 2920 s. 3.1); an empty one ends that.
+        Had it refused something else, the empty letter could arrive: then the line is dropped.
+        """
+        if answers[-1].phase is Phase.DATA and _agreed(answers[-1]):
+            if any(answer.phase is Phase.RCPT and _refused(answer) for answer in answers):
+                self._dialogue.write(b".\r\n")
+                self._dialogue.close()
+            else:
+                self._dialogue.abort()
+        elif all(_agreed(answer) or (_refused(answer) and not _closing(answer)) for answer in answers):
+            self._needs_reset = True
+        else:
+            self._dialogue.abort()
+
+    async def _hand_over(self, body: bytes, before_dot: BeforeDot) -> Answer:
+        """Write the body, ask for the dot, write it, and wait for the server to take responsibility."""
+        stalled = await self._write_body(body)
+        if stalled is not None or not self._in_order():
+            return self._drop(self._interruption(Phase.BODY, stalled))
+        if not await before_dot():
+            return self._drop(Answer(Phase.BODY, None, WITHHELD))
+        if not self._in_order():  # a reply that came before the dot must not be taken for the answer to it
+            return self._drop(self._interruption(Phase.BODY))
+        self._dialogue.write(b".\r\n")
+        answer = await self._hear(Phase.DOT)
+        if _agreed(answer):
+            self.delivered += 1
+            return answer
+        return self._drop(answer)
+
+    async def _write_body(self, body: bytes) -> str | None:
+        """Write all of it but the dot, doubling dots at line starts (RFC 5321 s. 4.5.2); return a fault if one came."""
+        stuffed = memoryview((b"." if body.startswith(b".") else b"") + body.replace(b"\r\n.", b"\r\n.."))
+        for start in range(0, len(stuffed), _BLOCK):
+            self._dialogue.write(stuffed[start : start + _BLOCK])
+            try:
+                await self._dialogue.drain(self._timeouts.body)
+            except WireFault as broken:
+                return broken.fault
+            if not self._in_order():
+                break
+        return None
+
+    async def _hear(self, phase: Phase) -> Answer:
+        try:
+            return Answer(phase, await self._dialogue.reply(self._timeouts.of(phase)))
+        except WireFault as broken:
+            return Answer(phase, None, broken.fault)
+
+    def _in_order(self) -> bool:
+        return self._dialogue.fault is None and self._dialogue.silent
+
+    def _interruption(self, phase: Phase, fault: str | None = None) -> Answer:
+        """Say what broke into a phase in which the server had nothing to say."""
+        answer = Answer(phase, self._dialogue.overheard())
+        return answer if _refused(answer) else Answer(phase, None, fault or self._dialogue.fault or GARBLED)
+
+    def _drop(self, answer: Answer) -> Answer:
+        self._dialogue.abort()
+        return answer
+
+
+def _agreed(answer: Answer) -> bool:
+    """Whether the server said yes, by the first digit (RFC 5321 s. 4.2.1): 3yz to DATA, 2yz to all else."""
+    return answer.reply is not None and answer.reply.code // 100 == (3 if answer.phase is Phase.DATA else 2)
+
+
+def _refused(answer: Answer) -> bool:
+    """Whether the server said no, for now or for good."""
+    return answer.reply is not None and answer.reply.code // 100 in {4, 5}
+
+
+def _closing(answer: Answer) -> bool:
+    """Whether the server said that it hangs up."""
+    return answer.reply is not None and answer.reply.code == _CLOSING

@@ -1,0 +1,197 @@
+"""SMTP replies off a connection, strictly and with bounds, and bytes onto it. It never knows what a letter is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from typing import Final
+
+from campaign.domain.replies import Reply
+
+LINE_LIMIT: Final = 2048
+"""Bytes of one reply line; RFC 5321 s. 4.5.3.1.5 allows 512."""
+LINES_LIMIT: Final = 100
+_UNREAD_LIMIT: Final = 16
+_LINE: Final = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+
+DROP: Final = "drop"
+TIMEOUT: Final = "timeout"
+GARBLED: Final = "garbled"
+
+
+class WireFault(Exception):
+    """The connection has nothing more to say; `fault` is the word for why."""
+
+    def __init__(self, fault: str) -> None:
+        """Take the fault's name."""
+        self.fault = fault
+        super().__init__(fault)
+
+
+class ReplyReader:
+    """Cuts a stream of bytes into replies; after the first nonsense it is broken and takes no more."""
+
+    def __init__(self) -> None:
+        """Begin with nothing read."""
+        self.replies: deque[Reply] = deque()
+        self.broken = False
+        self._unfinished = bytearray()
+        self._code: int | None = None
+        self._lines: list[str] = []
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing at all lies unread, not even half a line."""
+        return not (self.replies or self.broken or self._unfinished or self._lines)
+
+    def feed(self, data: bytes) -> None:
+        """Take what came off the wire; complete replies come to `replies`, in order."""
+        if self.broken:
+            return
+        *complete, rest = bytes(self._unfinished + data).split(b"\n")
+        for line in complete:
+            if not self._take(line.removesuffix(b"\r")):
+                self._break()
+                return
+        if len(rest) > LINE_LIMIT:
+            self._break()
+        else:
+            self._unfinished[:] = rest
+
+    def _take(self, line: bytes) -> bool:
+        """Add one line; a multi-line reply must keep its code (RFC 5321 s. 4.2.1). False when that is no reply."""
+        found = _LINE.fullmatch(line) if len(line) <= LINE_LIMIT else None
+        if found is None or self._code not in {None, int(found[1])} or len(self._lines) >= LINES_LIMIT:
+            return False
+        self._code = int(found[1])
+        self._lines.append((found[3] or b"").decode("utf-8", "replace"))
+        if found[2] != b"-":
+            self.replies.append(Reply.parse(self._code, self._lines))
+            self._code, self._lines = None, []
+        return len(self.replies) <= _UNREAD_LIMIT
+
+    def _break(self) -> None:
+        self.broken = True
+        self._unfinished.clear()
+
+
+class Dialogue(asyncio.Protocol):
+    """The lean protocol that takes an open connection over: write, drain, and read one reply after the other."""
+
+    def __init__(self, transport: asyncio.Transport, leftover: bytes = b"") -> None:
+        """Take the connection, and the bytes that were read but not understood before."""
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._reader = ReplyReader()
+        self._lost: str | None = None
+        self._paused = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._reader.feed(leftover)
+        transport.set_protocol(self)
+        # So that "drained" means: the kernel has every byte. Not 0, with which a TLS transport would never resume.
+        transport.set_write_buffer_limits(high=1, low=0)
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing more can be said here, or None while the line is open."""
+        if self._reader.broken:
+            return GARBLED
+        return self._lost or (DROP if self._transport.is_closing() else None)
+
+    @property
+    def silent(self) -> bool:
+        """Whether the server has said nothing that nobody asked for."""
+        return self._reader.silent
+
+    def overheard(self) -> Reply | None:
+        """Return a complete reply that nobody asked for, such as a 421 while the line was idle."""
+        return self._reader.replies.popleft() if self._reader.replies else None
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Send bytes; on a lost line they vanish, and the next `reply` says so."""
+        if self._lost is None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    async def drain(self, timeout: float) -> None:
+        """Wait until all that was written has left this process, or the server interrupts; raise WireFault on a fault.
+
+        `timeout` is for standing still: a server that takes a little now and then may go on doing so.
+        """
+        while self._paused and self.fault is None and self.silent:
+            await self._news(timeout)
+        if self.fault is not None:
+            raise WireFault(self.fault)
+
+    async def reply(self, timeout: float) -> Reply:
+        """Return the next reply, waiting `timeout` seconds for the whole of it; raise WireFault when there is none."""
+        deadline = self._loop.time() + timeout
+        while not self._reader.replies:
+            if self.fault is not None:
+                raise WireFault(self.fault)
+            await self._news(deadline - self._loop.time())
+        return self._reader.replies.popleft()
+
+    def close(self) -> None:
+        """Send what is still to be sent, then close."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Drop the line at once; what was not sent yet never will be."""
+        self._lost = self._lost or DROP
+        self._transport.abort()
+
+    async def closed(self, timeout: float) -> None:
+        """Wait for the end of the connection; one that does not end by itself is dropped."""
+        _, waiting = await asyncio.wait({self._closed}, timeout=timeout)
+        if waiting:
+            self.abort()
+
+    async def _news(self, timeout: float) -> None:
+        """Sleep until something changes on the line, at most `timeout` seconds."""
+        if self._waiter is not None:
+            msg = "Two tasks may not talk on one connection."
+            raise RuntimeError(msg)
+        self._waiter = waiter = self._loop.create_future()
+        alarm = self._loop.call_later(timeout, _ring, waiter)
+        try:
+            await waiter
+        finally:
+            alarm.cancel()
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes off the wire."""
+        self._reader.feed(data)
+        self._wake()
+
+    def eof_received(self) -> None:
+        """Treat a half-closed line as lost: no reply can come any more."""
+        self._lost = self._lost or DROP
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
+        """Note the end."""
+        self._lost = self._lost or DROP
+        self._wake()
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def pause_writing(self) -> None:
+        """Note that bytes wait in this process."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Note that they have left it."""
+        self._paused = False
+        self._wake()
+
+
+def _ring(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(WireFault(TIMEOUT))

@@ -1,0 +1,87 @@
+"""What the rest of Campaign may ask of a way to hand letters over. It never says how that is done."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from campaign.domain.addresses import Address
+from campaign.domain.errors import CampaignError
+from campaign.domain.replies import Answer
+
+BeforeDot = Callable[[], Awaitable[bool]]
+"""Asked once when the whole body is written: True lets the dot follow, False drops the connection without it."""
+
+
+class TransportFault(CampaignError):
+    """The relay could not be reached, or would not let us in."""
+
+    code = "transport_fault"
+
+    def __init__(self, message: str, *, answer: Answer, remedy: str = "") -> None:
+        """Take the words for people, and the answer for `judge`."""
+        super().__init__(message, remedy=remedy)
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who a letter is from and to on the wire; the sender is empty for the null path (RFC 5321 s. 4.5.5)."""
+
+    sender: str
+    recipient: Address
+
+
+class Conversation(Protocol):
+    """One open connection to a relay, signed in and ready. It carries one letter at a time."""
+
+    @property
+    def size_limit(self) -> int | None:
+        """The largest body in bytes that the relay takes (RFC 1870), None when it does not say."""
+        ...
+
+    @property
+    def smtputf8(self) -> bool:
+        """Whether letters to non-ASCII mailbox names can go this way (RFC 6531)."""
+        ...
+
+    @property
+    def delivered(self) -> int:
+        """How many letters this connection has handed over; for recycling it."""
+        ...
+
+    @property
+    def opened_at(self) -> float:
+        """When it was opened, in seconds of the running event loop's monotonic clock; for recycling it."""
+        ...
+
+    @property
+    def usable(self) -> bool:
+        """Whether another letter can be tried on it; if not, close it and open another."""
+        ...
+
+    async def deliver(self, envelope: Envelope, body: bytes, before_dot: BeforeDot) -> Answer:
+        """Hand over one letter and return how it ended. The wire's faults are answers, they are never raised.
+
+        What `before_dot` raises, and a cancellation, drops the connection without a dot that was not yet written, and
+        is raised again. No dot was ever written unless the answer's phase is `dot`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Take leave and close; never raises and never waits long. What the relay says to QUIT changes nothing."""
+        ...
+
+
+class Transport(Protocol):
+    """A way to hand letters over: one relay with its address and its credentials."""
+
+    @property
+    def name(self) -> str:
+        """What ledgers and reports call it."""
+        ...
+
+    async def open(self) -> Conversation:
+        """Connect, secure the line and sign in; raise TransportFault with the answer that stood in the way."""
+        ...
