@@ -98,7 +98,7 @@ class Postgres:
             nobody = pwd.getpwnam("nobody")
             for path in (self.folder, data):
                 os.chown(path, nobody.pw_uid, nobody.pw_gid)
-        options = ["-D", data, "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        options = ["-D", str(data), "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         made = subprocess.run(
             [self._binaries / "initdb", *options],
             capture_output=True,

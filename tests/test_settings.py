@@ -42,7 +42,7 @@ class TestPlaces:
         assert settings.listen == HostPort("127.0.0.1", 8000)
         assert (settings.timezone, settings.language) == (ZoneInfo("UTC"), "en")
         assert (settings.connections, settings.max_attempts, settings.valid_hours) == (10, 20, 48)
-        assert settings.sender is settings.contact is settings.base_url is None
+        assert (settings.sender, settings.contact, settings.base_url) == (None, None, None)
 
     def test_the_environment_beats_dotenv_beats_toml_beats_the_shipped_file(self, home: Path) -> None:
         assert load(home, toml="connections = 3\nlanguage = 'fr'").connections == 3
@@ -345,4 +345,4 @@ class TestSecrecy:
 
     def test_settings_do_not_change(self, home: Path) -> None:
         with pytest.raises(ValueError, match="frozen"):
-            load(home).language = "fr"  # type: ignore[misc] -- the point of the test
+            load(home).language = "fr"  # type: ignore[misc]  # that nobody should write this is the point
