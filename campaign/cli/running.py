@@ -54,6 +54,10 @@ def with_kit(verb: Callable[[Kit], Awaitable[T]], *needs: str) -> T:
         for warning in settings.warnings:
             warn(warning)
 
+    from campaign.logs import set_up_logs
+
+    set_up_logs(settings.log_format, "debug" if settings.log_level == "debug" else "warning")
+
     async def run() -> T:
         from campaign import bootstrap
 

@@ -1,0 +1,142 @@
+"""The only joiner: turns settings into the tools that verbs are handed, and into the pages. It does no verb's work."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from campaign.actions.kit import Doorbell, Kit, SilentDoorbell
+from campaign.assets import asset
+from campaign.clock import Clock, SystemClock
+from campaign.domain.errors import NotReady
+from campaign.keys import Keyring
+from campaign.logs import set_up_logs
+from campaign.mail.renderer import Renderer
+from campaign.mail.transport import Transport
+from campaign.settings import Settings, load_settings
+from campaign.store import migrations
+from campaign.store.engine import Store
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+RELAY: Final = "main"
+"""What the ledger calls the one relay that CAMPAIGN_SMTP_URL names."""
+
+_KEYS: Final = ("secret_keys", "suppression_key", "seal_keys")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What may stand in for the usual tools: a travelled clock, a daemon's doorbell, another relay."""
+
+    clock: Clock | None = None
+    doorbell: Doorbell | None = None
+    transport: Transport | None = None
+
+
+@asynccontextmanager
+async def kit(settings: Settings, *, operator: str, parts: Parts | None = None) -> AsyncIterator[Kit]:
+    """Open a kit on a database that is up to date, and close it at the end of the block.
+
+    Raises SettingsMissing without keys, NotReady where `campaign init` never ran, SchemaBehind after an update of ours.
+    """
+    tools = assemble(settings, operator=operator, parts=parts)
+    async with closing(tools):
+        yield tools
+
+
+def assemble(settings: Settings, *, operator: str, parts: Parts | None = None) -> Kit:
+    """Join the tools. Nothing is opened yet; use them within `closing`."""
+    settings.require(*_KEYS)
+    parts = parts or Parts()
+    clock = parts.clock or SystemClock()
+    keys = Keyring(
+        clock,
+        secrets=settings.secret_keys,
+        suppression=settings.suppression_key or b"",
+        seals=settings.seal_keys,
+    )
+    return Kit(
+        settings=settings,
+        store=Store(settings.database_url),
+        clock=clock,
+        keys=keys,
+        renderer=Renderer([settings.home / "templates", asset("templates")]),
+        doorbell=parts.doorbell or SilentDoorbell(),
+        operator=operator,
+        transport=parts.transport or relay(settings),
+    )
+
+
+@asynccontextmanager
+async def closing(tools: Kit) -> AsyncIterator[None]:
+    """Look at the database first, and close everything at the end of the block."""
+    try:
+        await _require_database(tools.store, tools.settings)
+        yield
+    finally:
+        await tools.renderer.aclose()
+        await tools.store.close()
+
+
+def relay(settings: Settings) -> Transport | None:
+    """Return the relay that the settings name, if they name one."""
+    if not settings.smtp_url:
+        return None
+    from campaign.mail.smtp import SmtpOptions, SmtpTransport  # noqa: PLC0415 -- most commands send nothing
+
+    return SmtpTransport(SmtpOptions.from_url(settings.smtp_url, name=RELAY))
+
+
+async def upgrade_database(settings: Settings) -> tuple[str | None, str]:
+    """Bring the database to the newest revision, making it where there is none; return revisions before and after."""
+    async with _store(settings) as store:
+        return await migrations.upgrade(store, asset("alembic"))
+
+
+async def database_revision(settings: Settings) -> tuple[str | None, str]:
+    """Return the revision the database is at (None: never set up) and the newest one."""
+    async with _store(settings) as store:
+        newest = migrations.newest(asset("alembic"))
+        if store.file and not store.file.exists():
+            return None, newest
+        return await migrations.current(store, asset("alembic")), newest
+
+
+async def database_differences(settings: Settings) -> list[str]:
+    """Compare the tables with what this version expects; none is good."""
+    async with _store(settings) as store:
+        await _require_database(store, settings)
+        return await migrations.differences(store, asset("alembic"))
+
+
+def web() -> FastAPI:
+    """Make the pages by themselves, for an ASGI server: `uvicorn --factory campaign.bootstrap:web`."""
+    from campaign.web.app import create_app  # noqa: PLC0415 -- FastAPI is slow to load, and commands need no pages
+
+    settings = load_settings()
+    set_up_logs(settings.log_format, settings.log_level)
+    tools = assemble(settings, operator="web")
+    return create_app(tools, lifespan=lambda _: closing(tools))
+
+
+@asynccontextmanager
+async def _store(settings: Settings) -> AsyncIterator[Store]:
+    store = Store(settings.database_url)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def _require_database(store: Store, settings: Settings) -> None:
+    """Say what is missing instead of making an empty database in a folder that happened to be the current one."""
+    if store.file and not store.file.exists():
+        msg = f"There is no Campaign database at {store.file}."
+        raise NotReady(
+            msg, remedy=f"Run campaign init, or name the right folder: campaign --home DIR. (Home is {settings.home}.)"
+        )
+    await migrations.require_current(store, asset("alembic"))
