@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.domain.replies import Answer, Outcome, Phase, Scope, judge
-from campaign.mail.dialogue import LINE_LIMIT, LINES_LIMIT, ReplyReader
+from campaign.mail.dialogue import LINE_LIMIT, LINES_LIMIT, ReplyReader, WireFault
 from campaign.mail.smtp import Tls
 from campaign.mail.transport import TransportFault
 from tests.mail.fault_server import ALL_OFFERS, DROP, HANG, RESET, Act, FaultServer, listening, raw, say
@@ -362,6 +362,27 @@ async def test_closing_twice_and_after_a_drop_is_harmless() -> None:
         await talk.deliver(envelope(), BODY, Token())
         await talk.close()
         await talk.close()
+
+
+async def test_closing_can_be_cancelled() -> None:
+    async with FaultServer(quit=HANG) as server:
+        talk = await relay(server.port, LONG).open()
+        closing = asyncio.create_task(talk.close())
+        await asyncio.sleep(0.05)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert not talk.usable
+
+
+async def test_a_line_has_one_listener_at_most() -> None:
+    async with FaultServer() as server, conversation(server.port) as talk:
+        first = asyncio.create_task(talk._dialogue.reply(0.2))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="Two tasks"):
+            await talk._dialogue.reply(0.2)
+        with pytest.raises(WireFault, match="timeout"):
+            await first
 
 
 # ---- cutting a stream into replies ----
