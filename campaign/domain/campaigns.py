@@ -93,7 +93,9 @@ class Definition:
 def definition_from(stored: Mapping[str, Any]) -> Definition:
     """Give back a definition that `to_json` made; unknown fields of a later version are left out."""
     known = {field.name for field in fields(Definition)}
-    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items() if name in known}
+    values: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in stored.items() if name in known
+    }
     where = stored.get("where") or {}
     values["where"] = Where(tuple(where.get("country", ())), tuple(where.get("language", ())))
     values["policy"] = Policy(stored.get("policy", Policy.HOLD))
@@ -123,5 +125,10 @@ def approval_digest(definition: Definition, *, sender: str, templates: bytes, ar
     `templates` is a digest of the home's own templates (not of the shipped ones: an upgrade must not silence 30 July);
     `articles` maps each pinned article to a digest of its content.
     """
-    covered = {"definition": definition.to_json(), "sender": sender, "templates": templates.hex(), "articles": dict(articles)}
+    covered = {
+        "definition": definition.to_json(),
+        "sender": sender,
+        "templates": templates.hex(),
+        "articles": dict(articles),
+    }
     return hashlib.sha256(json.dumps(covered, sort_keys=True, ensure_ascii=True).encode()).digest()

@@ -90,7 +90,7 @@ EDITION_MOVES: Final[Mapping[tuple[EditionState, EditionEvent], EditionState]] =
         (_S.PLANNED, _E.MISS): _S.MISSED,
         (_S.READY, _E.MISS): _S.MISSED,
         (_S.PLANNED, _E.SKIP): _S.SKIPPED,
-            (_S.READY, _E.SKIP): _S.SKIPPED,
+        (_S.READY, _E.SKIP): _S.SKIPPED,
         (_S.MISSED, _E.SKIP): _S.SKIPPED,
         (_S.READY, _E.PAUSE): _S.PAUSED,
         (_S.SENDING, _E.PAUSE): _S.PAUSED,

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, func, or_, select, update
 
-from campaign.domain.delivery import LIVE
+from campaign.domain.delivery import LIVE, State
 from campaign.domain.editions import CampaignState, EditionEvent, EditionState, edition_name, origins_of, target_of
+from campaign.domain.schedule import Plan
 from campaign.store.dialects import gate, insert_into
 from campaign.store.engine import Transaction
 from campaign.store.moves import in_state
@@ -18,19 +19,6 @@ from campaign.store.schema.ledger import approvals, campaigns, deliveries, editi
 
 _E: Final = editions.c
 _D: Final = deliveries.c
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """An edition before it has a row: the step of a campaign for one occurrence, with its first and last instants (UTC)."""
-
-    step: str
-    occurrence: str
-    day: str
-    starts_at: datetime
-    ends_at: datetime
-    latest_start: datetime
-    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +115,11 @@ async def advance(tx: Transaction, edition_id: int, event: EditionEvent, now: da
     return bool(moved.rowcount == 1)
 
 
+async def remark(tx: Transaction, edition_id: int, note: str) -> None:
+    """Write beside an edition what somebody should know about it."""
+    await tx.execute(update(editions).where(_E.id == edition_id).values(note=note))
+
+
 async def to_freeze(tx: Transaction, before: datetime) -> list[Edition]:
     """Return the planned editions of active campaigns that start before an instant, and those already freezing."""
     due = (_E.state == EditionState.PLANNED) & (_E.starts_at <= before) & (campaigns.c.state == CampaignState.ACTIVE)
@@ -140,6 +133,13 @@ async def finish_empty(tx: Transaction, now: datetime) -> list[int]:
     done = update(editions).where(_E.state == EditionState.SENDING, *(~one for one in waiting))
     values = {"state": target_of(EditionEvent.FINISH), "moved_at": now}
     return list((await tx.execute(done.values(**values).returning(_E.id))).scalars())
+
+
+async def stopped_with_letters(tx: Transaction) -> list[int]:
+    """Return the editions that were cancelled or skipped while letters of theirs still wait."""
+    stopped = _E.state.in_([EditionState.CANCELLED, EditionState.SKIPPED])
+    waiting = [exists(select(_D.id).where(_D.edition_id == _E.id, in_state(s))) for s in (State.QUEUED, State.CLAIMED)]
+    return list((await tx.execute(select(_E.id).where(stopped, or_(*waiting)))).scalars())
 
 
 async def tally(tx: Transaction, edition_ids: Sequence[int]) -> dict[int, dict[str, int]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, delete, func, select, true, tuple_, update
+from sqlalchemy import and_, bindparam, delete, select, true, tuple_, update
 
 from campaign.domain.delivery import Event, Kind, State
 from campaign.domain.editions import EditionState
@@ -211,11 +211,3 @@ async def sending_editions(tx: Transaction) -> list[int]:
     """Return the editions whose letters may be claimed now."""
     e = editions.c
     return list((await tx.execute(select(e.id).where(e.state == EditionState.SENDING).order_by(e.starts_at))).scalars())
-
-
-async def next_due(tx: Transaction, relay: str, edition_id: int | None) -> datetime | None:
-    """Return when the next waiting letter of an edition (or of the service mail) falls due."""
-    mine = _D.edition_id.is_(None) if edition_id is None else _D.edition_id == edition_id
-    found = await tx.execute(select(func.min(_D.due_at)).where(in_state(State.QUEUED), _D.relay == relay, mine))
-    due: datetime | None = found.scalar_one()
-    return due

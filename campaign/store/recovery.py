@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 
 from campaign.domain.delivery import LIVE, MAX_ATTEMPTS, Event, Kind, Policy, State
 from campaign.domain.editions import EditionEvent, EditionState, target_of
@@ -36,7 +36,9 @@ async def recover_owner(tx: Transaction, owner: str, now: datetime) -> tuple[int
     return len(released), len(doubted)
 
 
-async def recover_frozen(tx: Transaction, *, claimed_before: datetime, offered_before: datetime, now: datetime) -> tuple[int, int]:
+async def recover_frozen(
+    tx: Transaction, *, claimed_before: datetime, offered_before: datetime, now: datetime
+) -> tuple[int, int]:
     """Take letters from owners that live but do not move: claimed ones after the lease, offered ones after the dot time-out."""
     lease = and_(_D.owner.is_not(None), _D.moved_at < claimed_before)
     released = await move(tx, Event.RELEASE, State.CLAIMED, lease, Cause(now, reason="lease over", values=REFUND))
@@ -69,14 +71,3 @@ def _policy(policy: Policy) -> ColumnElement[bool]:
     e, c = editions.c, campaigns.c
     found = select(e.id).join(campaigns, c.id == e.campaign_id).where(e.id == _D.edition_id, c.policy == policy)
     return and_(_D.kind == Kind.EDITION, exists(found))
-
-
-async def busy(tx: Transaction, *, until: datetime) -> bool:
-    """Say whether the daemon has something to do until then: an edition at work, or a letter held or due."""
-    e = editions.c
-    at_work = select(func.count()).select_from(editions)
-    at_work = at_work.where(e.state.in_([EditionState.FREEZING, EditionState.READY, EditionState.SENDING]))
-    if (await tx.execute(at_work)).scalar_one():
-        return True
-    due = and_(in_state(State.QUEUED), _D.edition_id.is_(None), _D.due_at <= until)
-    return bool((await tx.execute(select(exists(select(_D.id).where(or_(_HELD, due)))))).scalar_one())

@@ -17,6 +17,7 @@ from campaign.domain.campaigns import Where
 from campaign.domain.consent import SubscriptionState
 from campaign.domain.delivery import Event, Kind, State
 from campaign.domain.editions import EditionState
+from campaign.domain.schedule import EVERYBODY, Wave
 from campaign.store.campaigns import audience, not_suppressed
 from campaign.store.dialects import hex_of, insert_into
 from campaign.store.editions import Edition
@@ -31,19 +32,7 @@ _E: Final = editions.c
 _W: Final = waves.c
 _P: Final = subscribers.c
 
-EVERYBODY: Final = "*"
-"""The time zone of the single wave of an edition that goes to everybody at one instant."""
 CHUNK: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Wave:
-    """The letters of one edition with one instant: due, latest start and end of validity, all UTC."""
-
-    timezone: str
-    due_at: datetime
-    latest_start: datetime
-    valid_until: datetime
 
 
 async def set_waves(tx: Transaction, edition_id: int, found: Sequence[Wave]) -> None:
@@ -92,7 +81,11 @@ async def freeze_chunk(tx: Transaction, freeze: Freeze, now: datetime) -> int | 
 
 def _letters(tx: Transaction, freeze: Freeze, people: Any, now: datetime) -> Any:  # noqa: ANN401 -- SQL expressions of two dialects
     zones = select(_W.timezone).where(_W.edition_id == freeze.edition.id)
-    zone = EVERYBODY if freeze.fallback == EVERYBODY else case((_P.timezone.in_(zones), _P.timezone), else_=freeze.fallback)
+    zone = (
+        EVERYBODY
+        if freeze.fallback == EVERYBODY
+        else case((_P.timezone.in_(zones), _P.timezone), else_=freeze.fallback)
+    )
     source = select(
         literal(Kind.EDITION.value),
         literal(freeze.edition.id),

@@ -1,0 +1,245 @@
+"""What an organiser does with a campaign: make, change, approve, pause, resume, cancel. It never sends.
+
+An approval is bound to everything it covers; any change of that revokes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from campaign.actions import planning, publishing
+from campaign.actions.kit import Kit
+from campaign.domain.calendar import KeyDate, Recurrence, parse_zone
+from campaign.domain.campaigns import Definition, approval_digest, checked
+from campaign.domain.editions import CampaignEvent, CampaignState, EditionEvent, EditionState, check_slug
+from campaign.domain.errors import Conflict, NotFound, NotReady
+from campaign.store import campaigns, editions, lists, waves
+from campaign.store.campaigns import Approval, Campaign
+from campaign.store.editions import Edition
+from campaign.store.engine import Transaction
+
+_FROZEN: Final = frozenset({EditionState.FREEZING, EditionState.READY, EditionState.SENDING})
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """What an approval did."""
+
+    campaign: Campaign
+    approval: Approval
+    planned: int
+    """How many editions it planned anew."""
+
+
+async def find(kit: Kit, slug: str) -> Campaign:
+    """Return a campaign; raise NotFound with the names there are."""
+    async with kit.store.read() as tx:
+        return await _find(tx, slug)
+
+
+async def _find(tx: Transaction, slug: str) -> Campaign:
+    found = await campaigns.find(tx, slug)
+    if found is None:
+        known = ", ".join(one.slug for one in await campaigns.every(tx)) or "none yet"
+        msg = f"There is no campaign {slug!r}."
+        raise NotFound(msg, remedy=f"Known: {known}. A new one: campaign new {slug} --help.")
+    return found
+
+
+async def create(kit: Kit, slug: str, definition: Definition) -> Campaign:
+    """Make a draft; raise Conflict when the name is taken, BadInput or NotFound when something in it is not right."""
+    check_slug(slug)
+    await _check(kit, checked(definition))
+    async with kit.store.begin() as tx:
+        list_ids = await _list_ids(tx, definition.lists)
+        added = await campaigns.add(tx, slug, definition, list_ids, kit.clock.now())
+        if added is None:
+            msg = f"There is a campaign {slug!r} already."
+            raise Conflict(msg, remedy=f"Choose another name, or change it: campaign edit {slug}.")
+        return await _find(tx, slug)
+
+
+async def edit(kit: Kit, slug: str, changes: Mapping[str, Any]) -> tuple[Campaign, bool]:
+    """Change a campaign; return it and whether that revoked its approval.
+
+    What is frozen already keeps its old words, so a change is refused while an edition is being frozen or sent.
+    """
+    async with kit.store.read() as tx:
+        before = await _find(tx, slug)
+    definition = checked(before.definition.changed(changes))
+    if definition == before.definition:
+        return before, False
+    await _check(kit, definition)
+    async with kit.store.begin() as tx:
+        campaign = await _find(tx, slug)
+        _refuse_while_frozen(campaign, await editions.of_campaign(tx, campaign.id))
+        revoked = campaign.state in {CampaignState.ACTIVE, CampaignState.PAUSED}
+        if campaign.state is not CampaignState.DRAFT:
+            await campaigns.advance(tx, campaign, CampaignEvent.EDIT, kit.clock.now())
+        await campaigns.redefine(tx, campaign, definition, await _list_ids(tx, definition.lists), kit.clock.now())
+        return await _find(tx, slug), revoked
+
+
+def _refuse_while_frozen(campaign: Campaign, found: list[Edition]) -> None:
+    frozen = [edition.name for edition in found if edition.state in _FROZEN]
+    if frozen:
+        msg = f"{frozen[0]} is being prepared or sent with the present wording."
+        remedy = (
+            f"Wait until it is sent, or take it back first: campaign pause {frozen[0]} or campaign cancel {frozen[0]}."
+        )
+        raise Conflict(msg, remedy=remedy)
+    if campaign.state is CampaignState.RETIRED:
+        msg = f"{campaign.slug} is retired."
+        raise Conflict(msg, remedy="Make a new one: campaign new SLUG.")
+
+
+async def _check(kit: Kit, definition: Definition) -> None:
+    """Look up everything a definition names; raise what is not right about it."""
+    if definition.key_date:
+        await publishing.key_date(kit, definition.key_date)
+    if definition.every:
+        Recurrence.parse(definition.every)
+    if not definition.local:
+        parse_zone(definition.zone)
+    if definition.pinned:
+        await publishing.require_articles(kit, definition.pinned)
+
+
+async def _list_ids(tx: Transaction, slugs: tuple[str, ...]) -> list[int]:
+    found = [(slug, await lists.find(tx, slug)) for slug in slugs]
+    missing = [slug for slug, one in found if one is None or one.retired_at is not None]
+    if missing:
+        known = ", ".join(one.slug for one in await lists.every(tx)) or "none yet"
+        msg = f"There is no list {missing[0]!r}."
+        raise NotFound(msg, remedy=f"Known: {known}. A new one: campaign lists add {missing[0]}.")
+    return [one.id for _, one in found if one is not None]
+
+
+async def covered(kit: Kit, campaign: Campaign) -> bytes:
+    """Return the digest of all that an approval of this campaign covers, as it is at this moment."""
+    overlay = hashlib.sha256()
+    folder = kit.settings.home / "templates" / "email"
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else ():
+        overlay.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    pinned = await publishing.digests(kit, campaign.definition.pinned)
+    sender = str(kit.settings.sender or "")
+    return approval_digest(campaign.definition, sender=sender, templates=overlay.digest(), articles=pinned)
+
+
+async def approve(kit: Kit, slug: str) -> Approved:
+    """Approve a campaign as it is now, and plan its editions; raise NotReady when it could not send."""
+    kit.settings.require("sender", "smtp_url", "base_url", "postal_address")
+    campaign = await find(kit, slug)
+    digest = await covered(kit, campaign)
+    async with kit.store.begin() as tx:
+        campaign = await _find(tx, slug)
+        people, _ = await campaigns.count_audience(tx, campaign.id, campaign.definition.where)
+        approval = Approval(digest, kit.operator, kit.clock.now(), people)
+        if campaign.state is CampaignState.DRAFT:
+            await campaigns.advance(tx, campaign, CampaignEvent.APPROVE, kit.clock.now())
+        await campaigns.approve(tx, campaign.id, None, approval)
+    planned = await planning.plan(kit)
+    kit.doorbell.ring()
+    return Approved(await find(kit, slug), approval, planned)
+
+
+async def approve_edition(kit: Kit, key: str | int) -> Edition:
+    """Approve one edition of a campaign that asks for each of them."""
+    edition = await planning.find_edition(kit, key)
+    async with kit.store.read() as tx:
+        campaign = await _find(tx, edition.campaign)
+    digest = await covered(kit, campaign)
+    async with kit.store.begin() as tx:
+        people, _ = await campaigns.count_audience(tx, campaign.id, campaign.definition.where)
+        approval = Approval(digest, kit.operator, kit.clock.now(), people)
+        await campaigns.approve(tx, campaign.id, edition.id, approval)
+    kit.doorbell.ring()
+    return edition
+
+
+async def stands(kit: Kit, campaign: Campaign, edition: Edition) -> bool:
+    """Say whether the approval still covers what this edition would send."""
+    digest = await covered(kit, campaign)
+    needed = edition.id if campaign.definition.each_edition else None
+    async with kit.store.read() as tx:
+        approval = await campaigns.last_approval(tx, campaign.id, needed)
+    return approval is not None and approval.digest == digest
+
+
+async def revoke(kit: Kit, campaign: Campaign) -> None:
+    """Turn a campaign whose templates, sender or pinned articles changed back into a draft."""
+    async with kit.store.begin() as tx:
+        fresh = await _find(tx, campaign.slug)
+        if fresh.state in {CampaignState.ACTIVE, CampaignState.PAUSED}:
+            await campaigns.advance(tx, fresh, CampaignEvent.EDIT, kit.clock.now())
+
+
+async def pause(kit: Kit, target: str | int) -> list[str]:
+    """Pause a campaign with its editions, or one edition; return what was paused. No token commits afterwards."""
+    return await _each(kit, target, CampaignEvent.PAUSE, _pause_edition)
+
+
+async def resume(kit: Kit, target: str | int) -> list[str]:
+    """Let a paused campaign with its editions, or one edition, go on; return what goes on."""
+    resumed = await _each(kit, target, CampaignEvent.RESUME, _resume_edition)
+    kit.doorbell.ring()
+    return resumed
+
+
+async def cancel(kit: Kit, target: str | int) -> list[str]:
+    """Cancel one edition, or all unfinished ones of a campaign and retire it; return what was cancelled.
+
+    The editions stop at once; the rows of their letters follow in chunks, here or at the daemon's next tick.
+    """
+    cancelled = await _each(kit, target, CampaignEvent.RETIRE, _cancel_edition)
+    await sweep(kit)
+    return cancelled
+
+
+async def sweep(kit: Kit) -> int:
+    """Cancel the waiting letters of cancelled and skipped editions; return how many. Safe to repeat."""
+    async with kit.store.read() as tx:
+        stopped = await editions.stopped_with_letters(tx)
+    swept = 0
+    for edition_id in stopped:
+        while True:
+            async with kit.store.begin() as tx:
+                moved = await waves.cancel_chunk(tx, edition_id, kit.clock.now())
+            swept += moved
+            if not moved:
+                break
+    return swept
+
+
+async def _each(kit: Kit, target: str | int, event: CampaignEvent, one: EditionVerb) -> list[str]:
+    """Do `one` to every edition of the target; a campaign itself moves by `event` in the same transaction."""
+    async with kit.store.begin() as tx:
+        edition = await editions.find(tx, target)
+        if edition is not None:
+            if not await one(tx, kit, edition):
+                msg = f"{edition.name} is {edition.state}, so that is not possible."
+                raise NotReady(msg, remedy=f"Look at it: campaign status {edition.id}.")
+            return [edition.name]
+        campaign = await _find(tx, str(target))
+        await campaigns.advance(tx, campaign, event, kit.clock.now())
+        moved = [e.name for e in await editions.of_campaign(tx, campaign.id) if await one(tx, kit, e)]
+        return [campaign.slug, *moved]
+
+
+async def _pause_edition(tx: Transaction, kit: Kit, edition: Edition) -> bool:
+    return await editions.advance(tx, edition.id, EditionEvent.PAUSE, kit.clock.now())
+
+
+async def _resume_edition(tx: Transaction, kit: Kit, edition: Edition) -> bool:
+    event = EditionEvent.RESUME_SENDING if edition.started_at else EditionEvent.RESUME_READY
+    return await editions.advance(tx, edition.id, event, kit.clock.now())
+
+
+async def _cancel_edition(tx: Transaction, kit: Kit, edition: Edition) -> bool:
+    return await editions.advance(tx, edition.id, EditionEvent.CANCEL, kit.clock.now())
+
+
+EditionVerb = Callable[[Transaction, Kit, Edition], Awaitable[bool]]

@@ -1,0 +1,144 @@
+"""Shares commits: while one is on its way to disk, the tokens and outcomes of all other connections gather for the next.
+
+It never decides what a letter's outcome is; it only makes sure that it is on disk before anybody acts on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from campaign.actions.kit import Kit
+from campaign.domain.consent import Reason
+from campaign.domain.delivery import Event
+from campaign.logs import get_log
+from campaign.store import ledger, suppressions
+from campaign.store.engine import Transaction
+from campaign.store.ledger import Token
+from campaign.store.moves import Cause
+
+_T = TypeVar("_T")
+_log = get_log()
+_PATIENCE: Final = 1.0
+"""Seconds between two tries to write outcomes down while the database is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the conversation about one letter ended, to be written down."""
+
+    event: Event
+    id: int
+    claim_no: int
+    cause: Cause
+    bounced: bytes | None = None
+    """The key of an address whose mailbox does not exist, to be suppressed in the same transaction."""
+
+    @property
+    def group(self) -> Hashable:
+        """Outcomes that can be written in one statement: same event, same code, nothing of their own."""
+        cause = self.cause
+        alike = not cause.words and not cause.values
+        return (self.event, cause.code, cause.enhanced, cause.reason) if alike else (self.id, self.claim_no)
+
+
+@dataclass(slots=True)
+class _Group:
+    tokens: list[tuple[Token, asyncio.Future[bool]]] = field(default_factory=list)
+    outcomes: list[tuple[Outcome, asyncio.Future[None]]] = field(default_factory=list)
+    withheld: list[tuple[int, int]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.tokens or self.outcomes or self.withheld)
+
+
+class Committer:
+    """The one writer of a worker's tokens and outcomes."""
+
+    def __init__(self, kit: Kit, owner: str) -> None:
+        """Write for `owner`."""
+        self._kit, self._owner = kit, owner
+        self._next = _Group()
+        self._wanted = asyncio.Event()
+        self._closing = False
+
+    async def token(self, token: Token) -> bool:
+        """Ask whether the dot may follow; True only after the token is durable. Raises when it cannot be written."""
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._next.tokens.append((token, answer))
+        self._wanted.set()
+        return await answer
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Write an outcome down; returns when it is durable, however long the database is away."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._next.outcomes.append((outcome, done))
+        self._wanted.set()
+        await done
+
+    def let_go(self, id_: int, claim_no: int) -> None:
+        """Hand back a letter whose token was withheld, or that was never tried."""
+        self._next.withheld.append((id_, claim_no))
+        self._wanted.set()
+
+    def close(self) -> None:
+        """Write what is still asked for, then let `run` return."""
+        self._closing = True
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Write group after group until closed."""
+        while self._next or not self._closing:
+            await self._wanted.wait()
+            await self._write()
+
+    async def _write(self) -> None:
+        group, self._next = self._next, _Group()
+        if not self._closing:
+            self._wanted.clear()
+        try:
+            async with self._kit.store.begin() as tx:
+                granted = await self._in_one(tx, group)
+        except Exception as error:  # noqa: BLE001 -- the one place that must outlive a database that is away
+            _log.error("commit_failed", error=str(error), tokens=len(group.tokens), outcomes=len(group.outcomes))
+            for _, answer in group.tokens:
+                _resolve(answer, error)
+            self._next.outcomes[:0] = group.outcomes
+            self._next.withheld[:0] = group.withheld
+            await asyncio.sleep(_PATIENCE)
+            self._wanted.set()
+            return
+        for token, answer in group.tokens:
+            _resolve(answer, token.id in granted)
+        for _, done in group.outcomes:
+            _resolve(done, None)
+
+    async def _in_one(self, tx: Transaction, group: _Group) -> set[int]:
+        now = self._kit.clock.now()
+        alike: dict[Hashable, list[Outcome]] = {}
+        for outcome, _ in group.outcomes:
+            alike.setdefault(outcome.group, []).append(outcome)
+        for outcomes in alike.values():
+            held = [(outcome.id, outcome.claim_no) for outcome in outcomes]
+            await ledger.settle(tx, outcomes[0].event, held, outcomes[0].cause)
+        for outcome, _ in group.outcomes:
+            if outcome.bounced is not None:
+                await suppressions.add(
+                    tx, outcome.bounced, Reason.BOUNCED, now=now, recorded_by=f"relay reply {outcome.cause.code}"
+                )
+                await ledger.suppress_person(tx, outcome.bounced, now=now, reason=Reason.BOUNCED)
+        if group.withheld:
+            await ledger.let_go(tx, self._owner, group.withheld, now)
+        return await ledger.offer(tx, self._owner, [token for token, _ in group.tokens], now) if group.tokens else set()
+
+
+def _resolve(future: asyncio.Future[_T], result: _T | Exception) -> None:
+    """Answer whoever still waits; a connection that was cancelled meanwhile does not."""
+    if future.done():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

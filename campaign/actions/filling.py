@@ -1,0 +1,133 @@
+"""Makes one person's letter from what is compiled: address, links, Message-ID. The same bytes on every attempt.
+
+It never sends, and it writes nothing: what a letter says for good is stored with its first token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from campaign.actions import wording
+from campaign.actions.kit import Kit
+from campaign.domain.addresses import Address
+from campaign.domain.delivery import Kind
+from campaign.domain.message import (
+    CONFIRM,
+    LIST_KINDS,
+    UNSUBSCRIBE,
+    UNSUBSCRIBE_MAILTO,
+    LetterRefused,
+    Personal,
+)
+from campaign.domain.tokens import Link, Purpose
+from campaign.mail.composer import Compiled, compose
+from campaign.store import letters
+from campaign.store.ledger import Claimed
+
+_ANY: Final = Purpose.LEAVE
+_KEPT: Final = 256
+"""How many compiled variants are kept at hand; each has about 25 kB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """One letter ready for the wire, and what its first token writes down."""
+
+    personal: Personal
+    body: bytes
+    variant: str
+    slots_sealed: bytes
+    return_path: str
+
+
+class Filling:
+    """Fills letters in, and keeps what is compiled at hand."""
+
+    def __init__(self, kit: Kit) -> None:
+        """Fill with the kit's keys, store and renderer."""
+        self._kit = kit
+        self._compiled: dict[str, Compiled] = {}
+        self._variants: dict[int, list[str]] = {}
+
+    async def fill(self, letter: Claimed) -> Filled:
+        """Return the letter of one person; raise LetterRefused when it cannot be made for them."""
+        if letter.address_sealed is None:
+            raise LetterRefused("The address was erased.")  # noqa: EM101 -- one place
+        variant = letter.variant or await self._variant(letter)
+        compiled = await self._at_hand(letter, variant)
+        sealed, personal = self._personal(letter)
+        body = await compose(self._kit.renderer, compiled, personal)
+        return Filled(personal, body, variant, sealed, self._return_path())
+
+    async def _variant(self, letter: Claimed) -> str:
+        if letter.edition_id is None:
+            return f"{letter.kind.value}:{letter.language or self._kit.settings.language}"
+        if letter.edition_id not in self._variants:
+            async with self._kit.store.read() as tx:
+                self._variants[letter.edition_id] = await letters.variants(tx, letter.edition_id)
+        found = wording.pick_variant(self._variants[letter.edition_id], letter.language, letter.country)
+        if found is None:
+            raise LetterRefused("There is no text in any language for this person.")  # noqa: EM101 -- one place
+        return found
+
+    async def _at_hand(self, letter: Claimed, variant: str) -> Compiled:
+        if variant not in self._compiled:
+            async with self._kit.store.read() as tx:
+                stored = await letters.compiled(tx, variant)
+            if stored is not None:
+                compiled = Compiled.loads(stored)
+            elif letter.edition_id is None:
+                compiled = await wording.compile_service(self._kit, letter.kind, variant.rpartition(":")[2])
+            else:
+                raise LetterRefused(f"The text {variant} is missing from the database.")
+            if len(self._compiled) >= _KEPT:
+                self._compiled.pop(next(iter(self._compiled)))
+            self._compiled[variant] = compiled
+        return self._compiled[variant]
+
+    def _personal(self, letter: Claimed) -> tuple[bytes, Personal]:
+        """Return the slot values: those of the first token when there was one, fresh ones otherwise.
+
+        A seal that does not open is a fault of this installation, not of the person: it is raised as it is.
+        """
+        keys = self._kit.keys
+        if letter.slots_sealed is not None:
+            return letter.slots_sealed, Personal.loads(keys.open(letter.slots_sealed, purpose="slots"))
+        local, _, domain = keys.open(letter.address_sealed or b"", purpose="address").rpartition("@")
+        name = keys.open(letter.name_sealed, purpose="name") if letter.name_sealed else ""
+        personal = self.personal_for(
+            letter.kind, Address(local, domain), name, Link(_ANY, letter.subscription_id or 0, letter.id)
+        )
+        return keys.seal(personal.dumps(), purpose="slots"), personal
+
+    def personal_for(self, kind: Kind, to: Address, name: str, about: Link = Link(_ANY, 0, 0)) -> Personal:  # noqa: B008 -- frozen
+        """Return fresh slot values for one letter; links about no subscription are signed for nobody."""
+        sender = self._kit.settings.sender
+        own = sender.address.domain if sender else "localhost"
+        return Personal(
+            to=to,
+            message_id=f"<d.{about.delivery}.{self._kit.clock.token(9)}@{own}>",
+            date=self._kit.clock.now().replace(microsecond=0),
+            name=name,
+            links=self._links(kind, about),
+        )
+
+    def _links(self, kind: Kind, about: Link) -> dict[str, str]:
+        """The links of one letter: each token names its subscription and delivery, and does what its purpose says."""
+        base, contact = (self._kit.settings.base_url or "").rstrip("/"), self._kit.settings.contact
+        links: dict[str, str] = {}
+        if kind in LIST_KINDS:
+            token = self._kit.keys.sign_link(Link(Purpose.LEAVE, about.subscription, about.delivery))
+            links[UNSUBSCRIBE] = f"{base}/u/{token}"
+            links[UNSUBSCRIBE_MAILTO] = f"mailto:{contact.wire if contact else ''}?subject=unsubscribe%20{token}"
+        if kind is Kind.CONFIRM:
+            token = self._kit.keys.sign_link(Link(Purpose.CONFIRM, about.subscription, about.delivery))
+            links[CONFIRM] = f"{base}/c/{token}"
+        return links
+
+    def _return_path(self) -> str:
+        """The envelope's sender: CAMPAIGN_RETURN_PATH where it is set, else the address in From."""
+        settings = self._kit.settings
+        address = settings.return_path or (settings.sender.address if settings.sender else None)
+        return address.wire if address else ""

@@ -1,0 +1,155 @@
+"""Freezes editions: compiles what they say, sets their waves, and writes one letter per person into the ledger.
+
+It never sends. Everything is in chunks that can be repeated: a crash anywhere leads to the same frozen edition.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from campaign.actions import campaigning, wording
+from campaign.actions.kit import Kit
+from campaign.domain.editions import FREEZE_LEAD, EditionEvent, EditionState
+from campaign.domain.schedule import EVERYBODY, Plan, waves
+from campaign.logs import get_log
+from campaign.store import campaigns, editions, letters
+from campaign.store import waves as stored_waves
+from campaign.store.campaigns import Campaign
+from campaign.store.editions import Edition
+from campaign.store.waves import Freeze
+
+_log = get_log()
+
+
+async def freeze_due(kit: Kit) -> int:
+    """Freeze every edition that starts within 15 minutes, and go on with those a crash left half frozen; return how many."""
+    now = kit.clock.now()
+    async with kit.store.read() as tx:
+        due = await editions.to_freeze(tx, now + FREEZE_LEAD)
+    frozen = 0
+    for edition in due:
+        if edition.state is EditionState.PLANNED and now > edition.latest_start:
+            await _miss(kit, edition)
+            continue
+        try:
+            frozen += await freeze(kit, edition)
+        except Exception as error:  # noqa: BLE001 -- one edition that cannot be frozen must not hold the others
+            _log.exception("freeze_failed", edition=edition.name, error=str(error))
+            await _note(kit, edition, f"Cannot be prepared: {error}")
+    return frozen
+
+
+async def freeze(kit: Kit, edition: Edition) -> bool:
+    """Freeze one edition; False when it was skipped, or its approval no longer covers it."""
+    async with kit.store.read() as tx:
+        campaign = await campaigns.find(tx, edition.campaign_id)
+        prepared = bool(await letters.variants(tx, edition.id))
+    if campaign is None:
+        return False
+    if not prepared and not await _prepare(kit, campaign, edition):
+        return False
+    await _snapshot(kit, campaign, edition.id)
+    kit.doorbell.ring()
+    return True
+
+
+async def _prepare(kit: Kit, campaign: Campaign, edition: Edition) -> bool:
+    """Compile the messages and set the waves, in one transaction with the move to freezing."""
+    if not await campaigning.stands(kit, campaign, edition):
+        each = campaign.definition.each_edition
+        if not each:
+            await campaigning.revoke(kit, campaign)
+        again = edition.id if each else campaign.slug
+        await _note(kit, edition, f"Not approved as it is now. Look at it, then: campaign approve {again}")
+        return False
+    made = await wording.compile_edition(kit, campaign, edition)
+    if made.skip:
+        async with kit.store.begin() as tx:
+            return not await editions.advance(tx, edition.id, EditionEvent.SKIP, kit.clock.now(), note=made.skip)
+    now = kit.clock.now()
+    async with kit.store.begin() as tx:
+        groups = await campaigns.attributes(tx, campaign.id, campaign.definition.where)
+        zones = {timezone for _, _, timezone, _ in groups if timezone}
+        found = waves(campaign.definition, plan_of(edition), zones, await wording.fallback_zone(kit, tx, campaign))
+        instants: dict[str, datetime] = {
+            "starts_at": found[0].due_at if len(found) == 1 else min(wave.due_at for wave in found),
+            "ends_at": max(wave.due_at for wave in found),
+            "latest_start": max(wave.latest_start for wave in found),
+        }
+        if edition.state is EditionState.PLANNED and not await editions.advance(
+            tx, edition.id, EditionEvent.FREEZE, now, cutoff=now, note="", **instants
+        ):
+            return False
+        await stored_waves.set_waves(tx, edition.id, found)
+        for message in made.messages:
+            await letters.add(tx, message)
+    return True
+
+
+def plan_of(edition: Edition) -> Plan:
+    """Return what an edition was planned as."""
+    return Plan(**{name: getattr(edition, name) for name in Plan.__dataclass_fields__})
+
+
+async def _snapshot(kit: Kit, campaign: Campaign, edition_id: int) -> None:
+    """Write the audience into the ledger chunk by chunk, under the cut-off that was set when the freezing began."""
+    async with kit.store.read() as tx:
+        edition = await editions.find(tx, edition_id)
+        fallback = await wording.fallback_zone(kit, tx, campaign)
+    if edition is None or edition.state is not EditionState.FREEZING:
+        return
+    single = edition.at_once or not campaign.definition.local
+    freeze = Freeze(
+        edition, campaign.definition.where, EVERYBODY if single else fallback, edition.cutoff or kit.clock.now()
+    )
+    made: int | None = 0
+    while made is not None:
+        async with kit.store.begin() as tx:
+            made = await stored_waves.freeze_chunk(tx, freeze, kit.clock.now())
+    async with kit.store.begin() as tx:
+        _, suppressed = await campaigns.count_audience(tx, campaign.id, campaign.definition.where, freeze.cutoff)
+        await editions.advance(tx, edition.id, EditionEvent.READY, kit.clock.now(), excluded={"suppressed": suppressed})
+    _log.info("edition_frozen", edition=edition.name)
+
+
+async def start_due(kit: Kit) -> int:
+    """Start every ready edition whose first instant has come, miss those found too late, finish those without live letters."""
+    now = kit.clock.now()
+    moved = 0
+    async with kit.store.read() as tx:
+        waiting = await editions.in_states(tx, EditionState.READY)
+        sending = await editions.in_states(tx, EditionState.SENDING)
+    for edition in waiting:
+        if now > edition.latest_start:
+            await _miss(kit, edition)
+        elif now >= edition.starts_at:
+            async with kit.store.begin() as tx:
+                moved += await editions.advance(
+                    tx, edition.id, EditionEvent.START, now, started_at=edition.started_at or now
+                )
+            _log.info(
+                "edition_started", edition=edition.name, late_by=round((now - edition.starts_at).total_seconds(), 3)
+            )
+    if moved:
+        kit.doorbell.ring()
+    if sending:
+        async with kit.store.begin() as tx:
+            done = await editions.finish_empty(tx, now)
+        if done:
+            _log.info("editions_sent", editions=done)
+    return moved
+
+
+async def _miss(kit: Kit, edition: Edition) -> None:
+    note = f"Found too late. To send it all the same: campaign editions send {edition.id}"
+    async with kit.store.begin() as tx:
+        if await editions.advance(tx, edition.id, EditionEvent.MISS, kit.clock.now(), note=note):
+            _log.warning("edition_missed", edition=edition.name)
+
+
+async def _note(kit: Kit, edition: Edition, note: str) -> None:
+    if edition.note == note:
+        return
+    _log.warning("edition_waits", edition=edition.name, why=note)
+    async with kit.store.begin() as tx:
+        await editions.remark(tx, edition.id, note)

@@ -1,0 +1,87 @@
+"""What an answer of the relay means for one row of the ledger. It never writes it down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from campaign.actions.committing import Outcome
+from campaign.actions.kit import Kit
+from campaign.domain.addresses import Address
+from campaign.domain.delivery import FREE_DROPS, Event, back_off
+from campaign.domain.replies import Answer, Phase, Reason, Verdict
+from campaign.domain.replies import Outcome as Judged
+from campaign.store.ledger import REFUND, Claimed
+from campaign.store.moves import Cause
+
+_BEFORE_DOT: Final = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.BODY})
+
+
+def outcome_of(kit: Kit, letter: Claimed, answer: Answer, verdict: Verdict) -> Outcome | None:
+    """Return what to write down, or None when the letter goes back uncharged because its token was withheld."""
+    if verdict.outcome is Judged.WITHHELD:
+        return None
+    cause = _cause(kit, answer, verdict)
+    if verdict.outcome is Judged.AGAIN:
+        return _again(kit, letter, answer, verdict)
+    event = {Judged.ACCEPTED: Event.ACCEPT, Judged.REFUSED: Event.REFUSE, Judged.IN_DOUBT: Event.DOUBT}[verdict.outcome]
+    bounced = _address_key(kit, letter) if verdict.hard else None
+    return Outcome(event, letter.id, letter.claim_no, cause, bounced)
+
+
+def refused(letter: Claimed, now: datetime, reason: str, words: str) -> Outcome:
+    """Return the outcome of a letter that never reached the wire."""
+    return Outcome(Event.REFUSE, letter.id, letter.claim_no, Cause(now, reason=reason, words=words))
+
+
+def failed(kit: Kit, letter: Claimed) -> Outcome:
+    """Return the outcome of a letter that could not be tried because something here is broken: later, and not for ever."""
+    now = kit.clock.now()
+    if letter.attempts >= kit.settings.max_attempts:
+        return refused(letter, now, "exhausted", "")
+    due = back_off(letter.attempts, now, chance=kit.clock.uniform(0, 1))
+    return Outcome(Event.DEFER, letter.id, letter.claim_no, Cause(now, reason="fault", values={"due_at": due}))
+
+
+def _again(kit: Kit, letter: Claimed, answer: Answer, verdict: Verdict) -> Outcome:
+    """Try again: free where the relay is to blame, and no more than the row's attempts allow.
+
+    A connection that breaks off before the dot is the relay's fault the first two times on one row, the row's afterwards:
+    a poison letter must end.
+    """
+    dropped = answer.fault is not None and answer.phase in _BEFORE_DOT
+    free = (not verdict.charged and not dropped) or (dropped and letter.drops < FREE_DROPS)
+    if not free and letter.attempts >= kit.settings.max_attempts:
+        return Outcome(Event.REFUSE, letter.id, letter.claim_no, _cause(kit, answer, verdict, reason="exhausted"))
+    chance = kit.clock.uniform(0, 1)
+    due = back_off(letter.attempts, kit.clock.now(), chance=chance, wait=verdict.retry_after)
+    values = {"due_at": due, **(REFUND if free else {}), **({"drops": letter.drops + 1} if dropped else {})}
+    return Outcome(Event.DEFER, letter.id, letter.claim_no, _cause(kit, answer, verdict, values=values))
+
+
+def _cause(
+    kit: Kit,
+    answer: Answer,
+    verdict: Verdict,
+    *,
+    reason: str | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> Cause:
+    reply = answer.reply
+    plain = verdict.reason is Reason.ACCEPTED
+    return Cause(
+        kit.clock.now(),
+        code=reply.code if reply else None,
+        enhanced=reply.enhanced if reply else None,
+        reason=reason or (None if plain else verdict.reason.value),
+        words="" if plain else (reply.text if reply else answer.fault or ""),
+        values=values or {},
+    )
+
+
+def _address_key(kit: Kit, letter: Claimed) -> bytes | None:
+    if letter.address_sealed is None:
+        return None
+    local, _, domain = kit.keys.open(letter.address_sealed, purpose="address").rpartition("@")
+    return kit.keys.address_key(Address(local, domain))

@@ -1,0 +1,124 @@
+"""Plans editions ahead, and travels in time without sending: every edition to come, its instant and its people.
+
+It never freezes or sends, and planning twice plans once.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from campaign.actions import publishing
+from campaign.actions.kit import Kit
+from campaign.domain.calendar import KeyDate
+from campaign.domain.campaigns import Definition
+from campaign.domain.editions import (
+    PLAN_AHEAD,
+    CampaignState,
+    EditionEvent,
+    EditionState,
+    edition_name,
+)
+from campaign.domain.errors import Conflict, NotFound, NotReady
+from campaign.domain.schedule import Plan, everybody_at, extra_plan, plans
+from campaign.store import campaigns, editions
+from campaign.store import waves as stored_waves
+from campaign.store.editions import Edition
+
+_YESTERDAY: Final = timedelta(days=2)
+"""How far back planning looks: a local day may have begun 14 hours ago, and lateness allows some more."""
+
+
+async def plan(kit: Kit) -> int:
+    """Give every active campaign its edition rows for the next 400 days; return how many are new. Safe to repeat."""
+    key_dates = {one.slug: one for one in await publishing.key_dates(kit)}
+    now = kit.clock.now()
+    new = 0
+    async with kit.store.read() as tx:
+        active = await campaigns.every(tx, CampaignState.ACTIVE)
+    for campaign in active:
+        wanted = _wanted(campaign.definition, key_dates, now, (now + PLAN_AHEAD).date())
+        async with kit.store.begin() as tx:
+            known = {(e.step, e.occurrence): e for e in await editions.of_campaign(tx, campaign.id)}
+            for one in wanted:
+                new += await editions.plan(tx, campaign.id, campaign.slug, one, now) is not None
+                found = known.get((one.step, one.occurrence))
+                if found is not None and found.state is EditionState.PLANNED and _moved(found, one):
+                    await editions.replan(tx, found.id, one)
+            kept = {(one.step, one.occurrence) for one in wanted}
+            gone = [
+                e.id
+                for key, e in known.items()
+                if key not in kept and e.state is EditionState.PLANNED and e.starts_at > now
+            ]
+            await editions.drop_planned(tx, gone)
+    return new
+
+
+def _wanted(definition: Definition, key_dates: dict[str, KeyDate], now: datetime, until: date) -> list[Plan]:
+    """The editions whose time is not over yet."""
+    key_date = key_dates.get(definition.key_date or "")
+    if definition.key_date and key_date is None:
+        return []
+    return [one for one in plans(definition, key_date, (now - _YESTERDAY).date(), until) if one.latest_start > now]
+
+
+def _moved(edition: Edition, wanted: Plan) -> bool:
+    return (edition.day, edition.starts_at, edition.ends_at) != (wanted.day, wanted.starts_at, wanted.ends_at)
+
+
+async def find_edition(kit: Kit, key: str | int) -> Edition:
+    """Return an edition by its id or name; raise NotFound."""
+    async with kit.store.read() as tx:
+        found = await editions.find(tx, int(key) if isinstance(key, str) and key.isdigit() else key)
+    if found is None:
+        msg = f"There is no edition {key!r}."
+        raise NotFound(msg, remedy="campaign editions list shows them all.")
+    return found
+
+
+async def send_now(kit: Kit, slug: str, key: str | None = None) -> Edition:
+    """Plan an extra edition of an approved campaign, for now, outside its dates. With a `key`, asking twice plans once."""
+    async with kit.store.begin() as tx:
+        campaign = await campaigns.find(tx, slug)
+        if campaign is None:
+            msg = f"There is no campaign {slug!r}."
+            raise NotFound(msg, remedy="campaign status shows them all.")
+        if campaign.state is not CampaignState.ACTIVE:
+            msg = f"{slug} is {campaign.state}."
+            remedy = f"campaign {'approve' if campaign.state is CampaignState.DRAFT else 'resume'} {slug} comes first."
+            raise NotReady(msg, remedy=remedy)
+        now = kit.clock.now()
+        wanted = extra_plan(key, now)
+        await editions.plan(tx, campaign.id, slug, wanted, now)
+        found = await editions.find(tx, edition_name(slug, wanted.step, wanted.occurrence))
+    kit.doorbell.ring()
+    if found is None:
+        raise Conflict("The extra edition could not be planned.")  # noqa: EM101 -- cannot happen within one transaction
+    return found
+
+
+async def send_missed(kit: Kit, key: str | int) -> Edition:
+    """Send an edition that was missed: to everybody at once, now, because a person decided so."""
+    edition = await find_edition(kit, key)
+    if edition.state is not EditionState.MISSED:
+        msg = f"{edition.name} is {edition.state}; only a missed edition is sent by hand."
+        raise NotReady(msg, remedy=f"For an edition outside its dates: campaign send {edition.campaign} --now.")
+    now = kit.clock.now()
+    wave = everybody_at(now)
+    values = {"starts_at": now, "ends_at": now, "latest_start": wave.latest_start, "at_once": True}
+    async with kit.store.begin() as tx:
+        if await editions.advance(tx, edition.id, EditionEvent.FREEZE, now, **values):
+            await stored_waves.send_at_once(tx, edition.id, wave)
+    kit.doorbell.ring()
+    return await find_edition(kit, edition.id)
+
+
+async def skip(kit: Kit, key: str | int, why: str = "skipped by hand") -> Edition:
+    """Skip an edition that has not started."""
+    edition = await find_edition(kit, key)
+    async with kit.store.begin() as tx:
+        if not await editions.advance(tx, edition.id, EditionEvent.SKIP, kit.clock.now(), note=why):
+            msg = f"{edition.name} is {edition.state}, so it cannot be skipped."
+            raise NotReady(msg, remedy=f"campaign cancel {edition.id} stops one that is on its way.")
+    return await find_edition(kit, edition.id)

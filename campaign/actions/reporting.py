@@ -1,0 +1,136 @@
+"""Says what happened: counts that add up, letters one by one, and when an edition will be done. It never changes a row."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from campaign.actions.kit import Kit
+from campaign.domain.delivery import LIVE, State
+from campaign.domain.errors import NotFound
+from campaign.store import campaigns, editions, relays, reports
+from campaign.store.campaigns import Campaign
+from campaign.store.editions import Edition
+from campaign.store.engine import Transaction
+
+_FINAL: Final = (
+    State.ACCEPTED,
+    State.REFUSED,
+    State.BOUNCED,
+    State.SUPPRESSED,
+    State.EXPIRED,
+    State.CANCELLED,
+    State.IN_DOUBT,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How the letters of one edition stand: planned = accepted + refused + … + in doubt + live, at every commit."""
+
+    edition: Edition
+    by_state: Mapping[str, int]
+
+    @property
+    def live(self) -> int:
+        """Letters that still move by themselves."""
+        return sum(self.by_state.get(state.value, 0) for state in LIVE)
+
+    @property
+    def total(self) -> int:
+        """All letters there are."""
+        return sum(self.by_state.values())
+
+    @property
+    def reconciled(self) -> bool:
+        """Whether the sums add up: every planned letter is in exactly one state."""
+        return self.total == self.edition.planned
+
+    def row(self) -> dict[str, Any]:
+        """Return the count as a JSON row."""
+        edition = self.edition
+        return {
+            "id": edition.id,
+            "edition": edition.name,
+            "campaign": edition.campaign,
+            "state": edition.state.value,
+            "starts_at": edition.starts_at.isoformat(),
+            "planned": edition.planned,
+            **{state.value: self.by_state.get(state.value, 0) for state in _FINAL},
+            "live": self.live,
+            "excluded": dict(edition.excluded),
+            "reconciled": self.reconciled,
+            "note": edition.note,
+        }
+
+
+async def counts(kit: Kit, target: str | None = None) -> list[Count]:
+    """Count the letters of all editions, of one campaign's, or of one edition, in one consistent look."""
+    async with kit.store.read() as tx:
+        found = await _editions(tx, target)
+        tally = await editions.tally(tx, [edition.id for edition in found])
+    return [Count(edition, tally[edition.id]) for edition in found]
+
+
+async def _editions(tx: Transaction, target: str | None) -> list[Edition]:
+    if target is None:
+        return [e for c in await campaigns.every(tx) for e in await editions.of_campaign(tx, c.id)]
+    edition = await editions.find(tx, int(target) if target.isdigit() else target)
+    if edition is not None:
+        return [edition]
+    campaign = await campaigns.find(tx, target)
+    if campaign is None:
+        msg = f"There is no campaign and no edition {target!r}."
+        raise NotFound(msg, remedy="campaign status shows all campaigns, campaign editions list all editions.")
+    return await editions.of_campaign(tx, campaign.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """One campaign at a glance."""
+
+    campaign: Campaign
+    counts: tuple[Count, ...]
+    approved: bool
+    people: int
+
+
+async def overview(kit: Kit) -> list[Overview]:
+    """Return every campaign with its editions' counts."""
+    found = []
+    async with kit.store.read() as tx:
+        for campaign in await campaigns.every(tx):
+            mine = await editions.of_campaign(tx, campaign.id)
+            tally = await editions.tally(tx, [edition.id for edition in mine])
+            people, _ = await campaigns.count_audience(tx, campaign.id, campaign.definition.where)
+            approved = await campaigns.last_approval(tx, campaign.id) is not None
+            counted = tuple(Count(edition, tally[edition.id]) for edition in mine)
+            found.append(Overview(campaign, counted, approved, people))
+    return found
+
+
+async def resting_relays(kit: Kit) -> list[relays.Relay]:
+    """Return the relays that rest at this moment, with the reason."""
+    async with kit.store.read() as tx:
+        return [one for one in await relays.every(tx) if one.paused_until and one.paused_until > kit.clock.now()]
+
+
+async def deliveries(kit: Kit, target: str, state: State | None = None) -> AsyncIterator[dict[str, Any]]:
+    """Yield the letters of a campaign or edition as JSON rows, whole and unpaged; erased addresses are null."""
+    async with kit.store.read() as tx:
+        found = await _editions(tx, target)
+        async for one in reports.letters(tx, [edition.id for edition in found], state):
+            yield {
+                "id": one.id,
+                "address": kit.keys.open(one.address_sealed, purpose="address") if one.address_sealed else None,
+                "state": one.state.value,
+                "relay": one.relay,
+                "attempts": one.attempts,
+                "message_id": one.message_id,
+                "code": one.code,
+                "edition": one.edition,
+                "reason": one.reason,
+                "due_at": one.due_at.isoformat(),
+                "moved_at": one.moved_at.isoformat(),
+            }

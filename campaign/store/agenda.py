@@ -1,0 +1,64 @@
+"""When something is due next, and whether anything is: what wakes the daemon, and what lets it end. It never moves a row."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+
+from campaign.domain.delivery import State
+from campaign.domain.editions import AT_WORK, FREEZE_LEAD, CampaignState, EditionState
+from campaign.store.engine import Transaction
+from campaign.store.ledger import MAIN_RELAY, sending_editions
+from campaign.store.moves import in_state
+from campaign.store.relays import paused_until
+from campaign.store.schema.ledger import campaigns, deliveries, editions, waves
+
+_D: Final = deliveries.c
+_E: Final = editions.c
+
+
+async def next_instant(tx: Transaction, now: datetime) -> datetime | None:
+    """Return the next instant after `now` at which an edition is to be frozen or started, or a letter falls due."""
+    found = [await _first(tx, statement) for statement in (_to_start(now), _to_open(now))]
+    planned = await _first(tx, _to_freeze(now))
+    found.append(planned and planned - FREEZE_LEAD)
+    for source in [None, *await sending_editions(tx)]:
+        mine = _D.edition_id.is_(None) if source is None else _D.edition_id == source
+        found.append(await _first(tx, _waiting(mine, now)))
+    found.append(await paused_until(tx, MAIN_RELAY))
+    return min((instant for instant in found if instant is not None and instant > now), default=None)
+
+
+def _to_freeze(now: datetime) -> Select[Any]:
+    active = and_(
+        _E.state == EditionState.PLANNED, campaigns.c.state == CampaignState.ACTIVE, _E.starts_at > now + FREEZE_LEAD
+    )
+    return select(func.min(_E.starts_at)).join(campaigns, campaigns.c.id == _E.campaign_id).where(active)
+
+
+def _to_start(now: datetime) -> Select[Any]:
+    return select(func.min(_E.starts_at)).where(_E.state == EditionState.READY, _E.starts_at > now)
+
+
+def _to_open(now: datetime) -> Select[Any]:
+    due = select(func.min(waves.c.due_at)).join(editions, _E.id == waves.c.edition_id)
+    return due.where(_E.state == EditionState.SENDING, ~waves.c.open, waves.c.due_at > now)
+
+
+def _waiting(mine: ColumnElement[bool], now: datetime) -> Select[Any]:
+    return select(func.min(_D.due_at)).where(in_state(State.QUEUED), _D.relay == MAIN_RELAY, mine, _D.due_at > now)
+
+
+async def _first(tx: Transaction, statement: Select[Any]) -> datetime | None:
+    instant: datetime | None = (await tx.execute(statement)).scalar_one_or_none()
+    return instant
+
+
+async def is_busy(tx: Transaction, now: datetime, *, within: timedelta) -> bool:
+    """Say whether an edition is at work, a letter is held, or one falls due within that time."""
+    work = exists(select(_E.id).where(_E.state.in_(AT_WORK)))
+    held = exists(select(_D.id).where(or_(in_state(State.CLAIMED), in_state(State.OFFERED)), _D.owner.is_not(None)))
+    service = and_(in_state(State.QUEUED), _D.relay == MAIN_RELAY, _D.edition_id.is_(None), _D.due_at <= now + within)
+    return bool((await tx.execute(select(or_(work, held, exists(select(_D.id).where(service)))))).scalar_one())
