@@ -53,6 +53,12 @@ class Helpline:
         """Give the note in that language, else in its parent, else in English, else nothing."""
         return next((self.notes[tag] for tag in (*language_chain(language), "en") if tag in self.notes), "")
 
+    def plain(self, country: str, language: str = "en") -> dict[str, str]:
+        """Give what a letter shows: name, country, phone, text, url and note, each empty where there is none."""
+        first = {way: next((n.value for n in self.numbers if n.way == way), "") for way in _WAYS}
+        shown = {"phone": first["call"], "text": first["text"], "url": first["chat"]}
+        return {"name": self.name, "country": country, **shown, "note": self.note(language)}
+
     def stale(self, today: date) -> bool:
         """Tell whether the day by which somebody had to check it again is over."""
         return today > self.review_on

@@ -12,7 +12,7 @@ MAX_LINE: Final = 500
 _SLUG: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
-_BREAKS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_BREAKS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]")
 
 
 def is_slug(value: object) -> TypeGuard[str]:
@@ -31,19 +31,24 @@ def is_country(value: object) -> TypeGuard[str]:
 
 
 def is_line(value: object, most: int = MAX_LINE) -> TypeGuard[str]:
-    """Tell whether it is text that stays on one line: no control characters, no line or paragraph separators."""
+    """Tell whether it is text that stays on one line, in the order it is read: no control or override characters."""
     return isinstance(value, str) and len(value) <= most and not _BREAKS.search(value)
 
 
 def is_https(value: object) -> TypeGuard[str]:
     """Tell whether it is a link that begins with https:// and names a host."""
+    return is_link(value, "https")
+
+
+def is_link(value: object, *schemes: str) -> TypeGuard[str]:
+    """Tell whether it is a whole link of one of these schemes, without a password in it."""
     if not is_line(value, 2000) or " " in value:
         return False
     try:
         parts = urlsplit(value)
     except ValueError:
         return False
-    return parts.scheme == "https" and bool(parts.hostname) and parts.username is None
+    return parts.scheme in schemes and bool(parts.hostname) and parts.username is None
 
 
 def language_chain(language: str) -> tuple[str, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -321,3 +323,11 @@ def test_steps_cross_leap_days_by_counting_days() -> None:
     first_of_march = Occurrence("d", date(2028, 3, 1), date(2028, 3, 1))
     assert Step.before("1d").day(first_of_march) == date(2028, 2, 29)
     assert Step.before("365d").day(first_of_march) == date(2027, 3, 2)
+
+
+def test_the_sample_subscribers_live_in_zones_that_can_be_read() -> None:
+    sample = Path(__file__).parents[2] / "config" / "demo" / "subscribers.csv"
+    rows = list(csv.DictReader(sample.read_text("utf-8").splitlines()))
+    assert len({row["email"] for row in rows}) == 25
+    assert len({parse_zone(row["timezone"]).key for row in rows}) >= 20
+    assert {row["language"] for row in rows} == {"en", "es", "fr", "pt", "ar", "de"}

@@ -86,6 +86,18 @@ def test_links(number: Number, link: str) -> None:
     assert number.link == link
 
 
+def test_a_letter_gets_plain_values() -> None:
+    (line,) = shipped().for_country("US", TODAY).shown
+    assert line.plain("US", "es-MX") == {
+        "name": "National Human Trafficking Hotline",
+        "country": "US",
+        "phone": "1-888-373-7888",
+        "text": "233733",
+        "url": "",
+        "note": "Gratuita y confidencial, las 24 horas.",
+    }
+
+
 def test_notes_come_in_the_readers_language_or_in_english() -> None:
     (line,) = shipped().for_country("DE", TODAY).shown
     assert line.note("de-AT").startswith("Kostenlos")
