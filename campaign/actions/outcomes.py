@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from campaign.actions.committing import Outcome
 from campaign.actions.kit import Kit
 from campaign.domain.addresses import Address
 from campaign.domain.delivery import FREE_DROPS, Event, back_off
-from campaign.domain.replies import Answer, Phase, Reason, Verdict
+from campaign.domain.replies import Answer, Reason, Verdict
 from campaign.domain.replies import Outcome as Judged
 from campaign.store.ledger import REFUND, Claimed
 from campaign.store.moves import Cause
-
-_BEFORE_DOT: Final = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.BODY})
-
 
 def outcome_of(kit: Kit, letter: Claimed, answer: Answer, verdict: Verdict) -> Outcome | None:
     """Return what to write down, or None when the letter goes back uncharged because its token was withheld."""
@@ -50,7 +47,7 @@ def _again(kit: Kit, letter: Claimed, answer: Answer, verdict: Verdict) -> Outco
     A connection that breaks off before the dot is the relay's fault the first two times on one row, the row's afterwards:
     a poison letter must end.
     """
-    dropped = answer.fault is not None and answer.phase in _BEFORE_DOT
+    dropped = verdict.reason is Reason.BROKEN_OFF
     free = (not verdict.charged and not dropped) or (dropped and letter.drops < FREE_DROPS)
     if not free and letter.attempts >= kit.settings.max_attempts:
         return Outcome(Event.REFUSE, letter.id, letter.claim_no, _cause(kit, answer, verdict, reason="exhausted"))

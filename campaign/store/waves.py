@@ -73,13 +73,14 @@ async def freeze_chunk(tx: Transaction, freeze: Freeze, now: datetime) -> int | 
     last = (await tx.execute(select(func.max(chunk.c.id)))).scalar_one()
     if last is None:
         return None
-    made = await tx.execute(_letters(tx, freeze, and_(people, _P.id > state.frozen_to, _P.id <= last), now))
+    letters = _letters(tx, freeze, and_(people, _P.id > state.frozen_to, _P.id <= last), now)
+    made = await tx.execute(letters.inline(), execution_options={"preserve_rowcount": True})
     progress: dict[str, Any] = {"frozen_to": last, "planned": _E.planned + made.rowcount}
     await tx.execute(update(editions).where(_E.id == edition.id).values(progress))
     return int(made.rowcount)
 
 
-def _letters(tx: Transaction, freeze: Freeze, people: Any, now: datetime) -> Any:  # noqa: ANN401 -- SQL expressions of two dialects
+def _letters(tx: Transaction, freeze: Freeze, people: Any, now: datetime) -> Any:
     zones = select(_W.timezone).where(_W.edition_id == freeze.edition.id)
     zone = (
         EVERYBODY
@@ -128,7 +129,7 @@ _COLUMNS: Final = (
 )
 
 
-def _first_subscription(campaign_id: int) -> Any:  # noqa: ANN401 -- a scalar subquery
+def _first_subscription(campaign_id: int) -> Any:
     """A person on several lists of an audience gets one letter: it names the oldest of those subscriptions."""
     s, c = subscriptions.c, campaign_lists.c
     mine = select(func.min(s.id)).join(campaign_lists, and_(c.list_id == s.list_id, c.campaign_id == campaign_id))

@@ -1,0 +1,256 @@
+"""The ledger's promises, once on SQLite and once on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from campaign.actions.kit import Kit
+from campaign.domain.campaigns import Definition, Where
+from campaign.domain.consent import Reason, SubscriptionState
+from campaign.domain.delivery import Event, Kind, State, advance, purpose_key
+from campaign.domain.editions import CampaignEvent, EditionEvent, EditionState
+from campaign.domain.schedule import EVERYBODY, Plan, Wave
+from campaign.store import campaigns, editions, ledger, recovery, waves
+from campaign.store.engine import Store
+from campaign.store.ledger import Claim, Claimed, Letter, Token
+from campaign.store.moves import Cause
+from campaign.store.schema.ledger import deliveries, delivery_events
+from campaign.store.schema.people import subscribers, subscriptions, suppressions
+from campaign.store.waves import Freeze
+from tests.builders import a_kit, some_readers
+from tests.clocks import FrozenClock
+
+ME = "worker-1"
+
+
+@pytest.fixture
+async def kit(store: Store, clock: FrozenClock, home: Path) -> AsyncIterator[Kit]:
+    yield a_kit(store, clock, home)
+
+
+async def a_sending_edition(kit: Kit, people: int = 5) -> int:
+    await some_readers(kit, people)
+    now = kit.clock.now()
+    definition = Definition(every="monday", lists=("supporters",), zone="UTC")
+    async with kit.store.begin() as tx:
+        campaign_id = await campaigns.add(tx, "news", definition, [1], now)
+        assert campaign_id is not None
+        campaign = await campaigns.find(tx, "news")
+        assert campaign is not None
+        await campaigns.advance(tx, campaign, CampaignEvent.APPROVE, now)
+        plan = Plan("every", "2027-06-01", "2027-06-01", now, now, now + timedelta(hours=6))
+        edition_id = await editions.plan(tx, campaign_id, "news", plan, now)
+        assert edition_id is not None
+        assert await editions.plan(tx, campaign_id, "news", plan, now) is None, "I7: one edition, however often planned"
+        await editions.advance(tx, edition_id, EditionEvent.FREEZE, now, cutoff=now)
+        await waves.set_waves(tx, edition_id, [Wave(EVERYBODY, now, now + timedelta(hours=6), now + timedelta(hours=48))])
+    await freeze(kit, edition_id)
+    async with kit.store.begin() as tx:
+        await editions.advance(tx, edition_id, EditionEvent.READY, now)
+        await editions.advance(tx, edition_id, EditionEvent.START, now, started_at=now)
+    return edition_id
+
+
+async def freeze(kit: Kit, edition_id: int) -> int:
+    made = 0
+    while True:
+        async with kit.store.begin() as tx:
+            edition = await editions.find(tx, edition_id)
+            assert edition is not None
+            chunk = await waves.freeze_chunk(tx, Freeze(edition, Where(), EVERYBODY, kit.clock.now()), kit.clock.now())
+        if chunk is None:
+            return made
+        made += chunk
+
+
+async def claim(kit: Kit, edition_id: int | None, limit: int = 100, owner: str = ME) -> list[Claimed]:
+    async with kit.store.begin() as tx:
+        letters, _ = await ledger.claim(tx, Claim(owner, "main", edition_id, limit), kit.clock.now())
+    return letters
+
+
+def token(letter: Claimed) -> Token:
+    return Token(letter.id, letter.claim_no, letter.edition_id, "1:en:-", f"<d.{letter.id}@example.org>", letter.valid_until, b"slots")
+
+
+async def offer(kit: Kit, letters: list[Claimed], owner: str = ME) -> set[int]:
+    async with kit.store.begin() as tx:
+        return await ledger.offer(tx, owner, [token(letter) for letter in letters], kit.clock.now())
+
+
+async def settle(kit: Kit, event: Event, letters: list[Claimed], **values: object) -> list[int]:
+    async with kit.store.begin() as tx:
+        held = [(letter.id, letter.claim_no) for letter in letters]
+        return await ledger.settle(tx, event, held, Cause(kit.clock.now(), code=250, values=values))
+
+
+async def states(kit: Kit) -> dict[int, State]:
+    async with kit.store.read() as tx:
+        return {row.id: row.state for row in await tx.execute(select(deliveries.c.id, deliveries.c.state))}
+
+
+async def replayed(kit: Kit) -> dict[int, State]:
+    """I8: what the events say, from the beginning."""
+    found: dict[int, State] = dict.fromkeys(await states(kit), State.QUEUED)
+    async with kit.store.read() as tx:
+        for row in await tx.execute(select(delivery_events).order_by(delivery_events.c.id)):
+            assert row.from_state is found[row.delivery_id]
+            assert row.to_state in {advance(row.from_state, event) for event in Event if _legal(row.from_state, event)}
+            found[row.delivery_id] = row.to_state
+    return found
+
+
+def _legal(state: State, event: Event) -> bool:
+    try:
+        advance(state, event)
+    except Exception:  # noqa: BLE001 -- any refusal will do
+        return False
+    return True
+
+
+async def test_everybody_of_the_audience_gets_one_row_and_freezing_again_adds_none(kit: Kit) -> None:
+    edition_id = await a_sending_edition(kit, people=7)
+    assert len(await states(kit)) == 7
+    assert await freeze(kit, edition_id) == 0
+    async with kit.store.read() as tx:
+        edition = await editions.find(tx, edition_id)
+    assert edition is not None
+    assert edition.planned == 7
+
+
+async def test_a_letter_goes_from_queue_to_accepted_and_its_events_replay(kit: Kit) -> None:
+    edition_id = await a_sending_edition(kit)
+    letters = await claim(kit, edition_id)
+    assert len(letters) == 5
+    assert await claim(kit, edition_id, owner="worker-2") == [], "what is claimed is not claimed again"
+    assert await offer(kit, letters) == {letter.id for letter in letters}
+    assert await offer(kit, letters) == set(), "a token is granted once"
+    assert len(await settle(kit, Event.ACCEPT, letters)) == 5
+    assert set((await states(kit)).values()) == {State.ACCEPTED}
+    assert await replayed(kit) == await states(kit)
+
+
+async def test_claims_walk_on_by_keyset(kit: Kit) -> None:
+    edition_id = await a_sending_edition(kit, people=6)
+    async with kit.store.begin() as tx:
+        first, after = await ledger.claim(tx, Claim(ME, "main", edition_id, 4), kit.clock.now())
+        second, _ = await ledger.claim(tx, Claim(ME, "main", edition_id, 4, after), kit.clock.now())
+    assert [len(first), len(second)] == [4, 2]
+
+
+async def test_another_owner_and_an_old_claim_get_no_token(kit: Kit) -> None:
+    edition_id = await a_sending_edition(kit, people=1)
+    [old] = await claim(kit, edition_id)
+    assert await offer(kit, [old], owner="worker-2") == set()
+    await settle(kit, Event.RELEASE, [old], **ledger.REFUND)
+    [new] = await claim(kit, edition_id)
+    assert (new.claim_no, new.attempts) == (old.claim_no + 1, old.attempts)
+    assert await offer(kit, [old]) == set()
+    assert await offer(kit, [new]) == {new.id}
+
+
+@pytest.mark.parametrize("how", ["leave", "suppress", "pause", "cancel"])
+async def test_no_token_after_a_leave_a_suppression_a_pause_or_a_cancel(kit: Kit, how: str) -> None:
+    edition_id = await a_sending_edition(kit, people=1)
+    [letter] = await claim(kit, edition_id)
+    now = kit.clock.now()
+    async with kit.store.begin() as tx:
+        key = (await tx.execute(select(subscribers.c.address_key))).scalar_one()
+        if how == "leave":
+            await tx.execute(update(subscriptions).values(state=SubscriptionState.LEFT, left_at=now))
+            await ledger.suppress_person(tx, key, now=now, reason="left")
+        elif how == "suppress":
+            row = {"address_key": key, "key_version": 1, "reason": Reason.COMPLAINED, "since": now, "recorded_by": "test"}
+            await tx.execute(insert(suppressions).values(**row))
+            await ledger.suppress_person(tx, key, now=now, reason="complained")
+        elif how == "pause":
+            assert await editions.advance(tx, edition_id, EditionEvent.PAUSE, now)
+        else:
+            assert await editions.advance(tx, edition_id, EditionEvent.CANCEL, now)
+            assert await waves.cancel_chunk(tx, edition_id, now) == 1
+    assert await offer(kit, [letter]) == set()
+    async with kit.store.begin() as tx:
+        await ledger.let_go(tx, ME, [(letter.id, letter.claim_no)], now)
+    expected = {"leave": State.SUPPRESSED, "suppress": State.SUPPRESSED, "pause": State.QUEUED, "cancel": State.CANCELLED}
+    assert (await states(kit))[letter.id] is expected[how]
+    assert await replayed(kit) == await states(kit)
+
+
+async def test_a_leave_that_nobody_told_the_ledger_about_still_wins_at_the_token(kit: Kit) -> None:
+    edition_id = await a_sending_edition(kit, people=1)
+    [letter] = await claim(kit, edition_id)
+    async with kit.store.begin() as tx:
+        await tx.execute(update(subscriptions).values(state=SubscriptionState.LEFT))
+    assert await offer(kit, [letter]) == set()
+
+
+async def test_a_dead_worker_s_claims_go_back_uncharged_and_its_dots_are_in_doubt(kit: Kit) -> None:
+    edition_id = await a_sending_edition(kit, people=4)
+    letters = await claim(kit, edition_id)
+    await offer(kit, letters[:1])
+    async with kit.store.begin() as tx:
+        assert await recovery.owners(tx) == [ME]
+        assert await recovery.recover_owner(tx, ME, kit.clock.now()) == (3, 1)
+        assert await recovery.recover_owner(tx, ME, kit.clock.now()) == (0, 0)
+    assert sorted((await states(kit)).values()) == sorted([State.IN_DOUBT, *[State.QUEUED] * 3])
+    again = await claim(kit, edition_id)
+    assert {letter.attempts for letter in again} == {1}
+    assert await settle(kit, Event.ACCEPT, letters[:1]) == [letters[0].id], "a late answer settles a doubt"
+    assert await replayed(kit) == await states(kit)
+
+
+async def test_doubts_are_held_by_default_and_sent_again_only_where_the_policy_says_so(kit: Kit) -> None:
+    edition_id = await a_sending_edition(kit, people=1)
+    letters = await claim(kit, edition_id)
+    await offer(kit, letters)
+    await settle(kit, Event.DOUBT, letters)
+    now = kit.clock.now()
+    async with kit.store.begin() as tx:
+        assert await recovery.resolve_by_policy(tx, now) == 0
+        assert await editions.finish_empty(tx, now) == [edition_id]
+        campaign = await campaigns.find(tx, "news")
+        assert campaign is not None
+        resending = campaign.definition.changed({"policy": "resend"})
+        await campaigns.redefine(tx, campaign, resending, [1], now)
+        assert await recovery.resolve_by_policy(tx, now) == 1
+        edition = await editions.find(tx, edition_id)
+    assert edition is not None
+    assert edition.state is EditionState.SENDING, "an edition with letters that wait again is sending again"
+
+
+async def test_service_mail_is_unique_by_its_purpose(kit: Kit) -> None:
+    now = kit.clock.now()
+    letter = Letter(Kind.ALERT, purpose_key(Kind.ALERT, 1), None, None, b"k" * 32, b"sealed", "example.org", now, now + timedelta(hours=1))
+    async with kit.store.begin() as tx:
+        assert await ledger.enqueue(tx, letter, now) is not None
+        assert await ledger.enqueue(tx, letter, now) is None
+    assert len(await claim(kit, None)) == 1
+
+
+async def test_a_wave_that_nobody_opened_in_time_expires_and_the_others_go(kit: Kit, clock: FrozenClock) -> None:
+    edition_id = await a_sending_edition(kit, people=3)
+    clock.advance(timedelta(hours=7))
+    async with kit.store.begin() as tx:
+        assert await waves.open_due(tx, clock.now()) == 1
+        assert await waves.open_due(tx, clock.now()) == 0
+    assert set((await states(kit)).values()) == {State.EXPIRED}
+    assert await claim(kit, edition_id) == []
+
+
+async def test_erasing_a_person_blanks_their_letters_and_keeps_the_row(kit: Kit) -> None:
+    edition_id = await a_sending_edition(kit, people=1)
+    letters = await claim(kit, edition_id)
+    await offer(kit, letters)
+    async with kit.store.begin() as tx:
+        await ledger.settle(tx, Event.REFUSE, [(letters[0].id, letters[0].claim_no)], Cause(kit.clock.now(), code=550, words="no reader-01@example.org here"))
+        person = (await tx.execute(select(subscribers.c.id))).scalar_one()
+        await ledger.forget_person(tx, person)
+        row = (await tx.execute(select(deliveries))).one()
+    assert (row.address_sealed, row.slots_sealed, row.subscriber_id) == (None, None, None)
+    assert row.address_key
+    assert row.state is State.REFUSED
