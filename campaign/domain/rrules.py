@@ -40,6 +40,7 @@ _BARRED: Final = {
     "MONTHLY": frozenset({"BYYEARDAY", "BYWEEKNO"}),
     "YEARLY": frozenset[str](),
 }
+_MOST_OF: Final = {"DAILY": 0, "WEEKLY": 0, "MONTHLY": 5, "YEARLY": 53}
 _LINE: Final = re.compile(r"(?:DTSTART(?:;VALUE=DATE)?[:=]([0-9]{8})[ ;])? ?(?:RRULE:)?(\S+)", re.IGNORECASE)
 
 
@@ -112,8 +113,13 @@ def _check_together(text: str, parts: dict[str, str], *, anchored: bool) -> None
     barred = sorted(_BARRED[freq] & parts.keys())
     if barred:
         raise refused(text, f"{' and '.join(barred)} cannot go with FREQ={freq}")
-    if freq in {"DAILY", "WEEKLY"} and re.search("[0-9]", parts.get("BYDAY", "")):
-        raise refused(text, f"BYDAY cannot count weekdays with FREQ={freq}")
+    most = _MOST_OF[freq] if "BYMONTH" not in parts else min(_MOST_OF[freq], _MOST_OF["MONTHLY"])
+    if any(int(number) > most for number in re.findall("[0-9]+", parts.get("BYDAY", ""))):
+        raise refused(text, f"BYDAY cannot count {f'beyond {most}' if most else 'weekdays'} with FREQ={freq}")
+    if {"COUNT", "UNTIL"} <= parts.keys():
+        raise refused(text, "COUNT and UNTIL cannot stand together")
+    if freq == "DAILY" and "BYDAY" in parts and int(parts.get("INTERVAL", "1")) % 7 == 0:
+        raise refused(text, "every so many whole weeks is FREQ=WEEKLY")
     if "BYWEEKNO" in parts and "BYDAY" not in parts:
         raise refused(text, "BYWEEKNO needs BYDAY to name the day of that week")
     counted = parts.get("INTERVAL", "1") != "1" or "COUNT" in parts
