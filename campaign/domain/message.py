@@ -1,4 +1,4 @@
-"""What a letter is made of: its sender, its words for everyone, its words for one person, and the headers it must carry.
+"""What a letter is made of: its sender, its words for all, its words for one person, and the headers it must carry.
 
 It never renders, encodes or sends anything.
 """
@@ -30,7 +30,7 @@ UNSUBSCRIBE_MAILTO: Final = "unsubscribe_mailto"
 CONFIRM: Final = "confirm"
 
 LIST_KINDS: Final = frozenset({Kind.EDITION, Kind.WELCOME, Kind.TEST})
-"""Letters that somebody gets as a member of a list: they say how to leave it. A test letter shows what they will show."""
+"""Letters that somebody gets as a member of a list: they say how to leave it. A test letter looks like them."""
 
 NEEDED_LINKS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.EDITION: (UNSUBSCRIBE, UNSUBSCRIBE_MAILTO),
@@ -84,7 +84,7 @@ class SenderIdentity:
         if wrong:
             raise BadInput(
                 f"The sender cannot be written into a letter: {'; '.join(wrong)}.",
-                remedy="Links start with mailto: or https:// and have no spaces; names of lists are a-z, 0-9, dot and hyphen.",
+                remedy="Links start with mailto: or https:// and have no spaces; list names are a-z, 0-9, dot, hyphen.",
             )
 
     @property

@@ -1,0 +1,119 @@
+"""Writes one person's values into a compiled letter, each in the way its place asks for. It never renders.
+
+This is the hot path: about twenty microseconds for a letter. Values are cleaned and checked, never trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from campaign.domain.headers import clean_header_text
+from campaign.domain.message import (
+    LIST_KINDS,
+    UNSUBSCRIBE,
+    UNSUBSCRIBE_MAILTO,
+    LetterRefused,
+    LetterSpec,
+    Personal,
+    is_link,
+    is_message_id,
+    is_one_click_link,
+)
+from campaign.mail.assembly import SLOT, Hole, Place, Plan
+from campaign.mail.mime import mailbox, one_field, quoted_printable, unstructured
+from campaign.mail.renderer import Rendered
+
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class Greeting(NamedTuple):
+    """How a letter opens: for somebody without a name, and with `{name}`."""
+
+    plain: str
+    named: str
+
+
+def facts_of(spec: LetterSpec, greeting: Greeting, personal: Personal) -> dict[str, str]:
+    """Return each personal field as clean text; raise LetterRefused when a link is missing or cannot be one."""
+    name = clean_header_text(personal.name)
+    facts = {
+        "person.name": name,
+        "person.greeting": greeting.named.replace("{name}", name) if name else greeting.plain,
+        "person.address": personal.to.wire,
+    }
+    for link in spec.all_links:
+        url = personal.links.get(link, "")
+        if not is_link(url):
+            raise LetterRefused(f"The link {link!r} is missing or is no link.", remedy="Check CAMPAIGN_BASE_URL.")
+        facts[f"links.{link}"] = url
+    if spec.kind in LIST_KINDS:
+        _check_leaving(facts, one_click=spec.sender.one_click)
+    return facts
+
+
+def fill_in(plan: Plan, facts: Mapping[str, str], personal: Personal) -> bytes:
+    """Return the letter: its segments, and between them each hole's value."""
+    values = {hole: _written(hole, plan, facts, personal) for hole in set(plan.holes)}
+    pieces = [plan.segments[0]]
+    for hole, segment in zip(plan.holes, plan.segments[1:], strict=True):
+        pieces.append(values[hole])
+        pieces.append(segment)
+    return b"".join(pieces)
+
+
+def html_with(rendered: Rendered, facts: Mapping[str, str]) -> str:
+    """Return the HTML part with the person's values in it, as the reader's program will see it."""
+    places = iter(rendered.html_slots)
+    return SLOT.sub(lambda slot: _escaped(next(places), facts[slot[1]]), rendered.html)
+
+
+def _written(hole: Hole, plan: Plan, facts: Mapping[str, str], personal: Personal) -> bytes:
+    if hole.place == Place.HEADER:
+        return _header(hole.name, plan, facts, personal)
+    value = facts[hole.name]
+    return quoted_printable(value if hole.place == Place.TEXT else _escaped(hole.place, value))
+
+
+def _escaped(place: str, value: str) -> str:
+    """Escape for HTML just as the renderer's serialiser does, so that both ways of composing give the same bytes."""
+    value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\xa0", "&nbsp;")
+    return value.replace('"', "&quot;") if place == Place.ATTRIBUTE else value
+
+
+def _header(name: str, plan: Plan, facts: Mapping[str, str], personal: Personal) -> bytes:
+    match name:
+        case "To":
+            return one_field(mailbox(name, facts["person.name"], personal.to))
+        case "Subject":
+            subject = SLOT.sub(lambda slot: facts[slot[1]], plan.subject)
+            return one_field(unstructured(name, clean_header_text(subject)))
+        case "Date":
+            return f"Date: {_date(personal.date.astimezone(UTC))}\r\n".encode()
+        case "Message-ID":
+            if not is_message_id(personal.message_id):
+                raise LetterRefused(f"{personal.message_id[:80]!r} is no Message-ID.")
+            return f"Message-ID: {personal.message_id}\r\n".encode()
+        case _:
+            link, mailto = facts[f"links.{UNSUBSCRIBE}"], facts[f"links.{UNSUBSCRIBE_MAILTO}"]
+            return f"{name}: <{link}>,\r\n <{mailto}>\r\n".encode()
+
+
+def _date(at: datetime) -> str:
+    """Write an instant in UTC for a header (RFC 5322 s. 3.3); three times as fast as the standard library's way."""
+    day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
+    return f"{day}, {at.day:02} {month} {at.year:04} {at.hour:02}:{at.minute:02}:{at.second:02} +0000"
+
+
+def _check_leaving(facts: Mapping[str, str], *, one_click: bool) -> None:
+    """Leaving must work: by a web link (RFC 8058 wants https when one click is promised) and by mail."""
+    link, mailto = facts[f"links.{UNSUBSCRIBE}"], facts[f"links.{UNSUBSCRIBE_MAILTO}"]
+    if not (is_one_click_link(link) if one_click else link.startswith(("https://", "http://"))):
+        raise LetterRefused(
+            "The link for leaving is not https.", remedy="Set CAMPAIGN_BASE_URL to an https:// address."
+        )
+    if not mailto.startswith("mailto:"):
+        raise LetterRefused("The address for leaving by mail is no mailto link.", remedy="Set CAMPAIGN_CONTACT.")
