@@ -46,7 +46,10 @@ class Keyring:
         return hmac.digest(self._suppression, address.canonical.encode(), hashlib.sha256)
 
     def seal(self, text: str, *, purpose: str) -> bytes:
-        """Return `text` under AES-256-GCM: key id, nonce, ciphertext. `purpose` is bound in, so fields cannot be swapped."""
+        """Return `text` under AES-256-GCM: key id, nonce, ciphertext.
+
+        `purpose` is bound in, so fields cannot be swapped.
+        """
         nonce = self._clock.token_bytes(_NONCE)
         return self._newest + nonce + self._seals[self._newest].encrypt(nonce, text.encode(), purpose.encode())
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from campaign.actions import planning, publishing
 from campaign.actions.kit import Kit
-from campaign.domain.calendar import KeyDate, Recurrence, parse_zone
+from campaign.domain.calendar import Recurrence, parse_zone
 from campaign.domain.campaigns import Definition, approval_digest, checked
 from campaign.domain.editions import CampaignEvent, CampaignState, EditionEvent, EditionState, check_slug
 from campaign.domain.errors import Conflict, NotFound, NotReady

@@ -1,5 +1,6 @@
-"""Shares commits: while one is on its way to disk, the tokens and outcomes of all other connections gather for the next.
+"""Shares commits.
 
+While one is on its way to disk, the tokens and outcomes of all other connections gather for the next.
 It never decides what a letter's outcome is; it only makes sure that it is on disk before anybody acts on it.
 """
 

@@ -53,7 +53,7 @@ class Filling:
     async def fill(self, letter: Claimed) -> Filled:
         """Return the letter of one person; raise LetterRefused when it cannot be made for them."""
         if letter.address_sealed is None:
-            raise LetterRefused("The address was erased.")  # noqa: EM101 -- one place
+            raise LetterRefused("The address was erased.")
         variant = letter.variant or await self._variant(letter)
         compiled = await self._at_hand(letter, variant)
         sealed, personal = self._personal(letter)
@@ -68,7 +68,7 @@ class Filling:
                 self._variants[letter.edition_id] = await letters.variants(tx, letter.edition_id)
         found = wording.pick_variant(self._variants[letter.edition_id], letter.language, letter.country)
         if found is None:
-            raise LetterRefused("There is no text in any language for this person.")  # noqa: EM101 -- one place
+            raise LetterRefused("There is no text in any language for this person.")
         return found
 
     async def _at_hand(self, letter: Claimed, variant: str) -> Compiled:

@@ -22,7 +22,10 @@ _log = get_log()
 
 
 async def freeze_due(kit: Kit) -> int:
-    """Freeze every edition that starts within 15 minutes, and go on with those a crash left half frozen; return how many."""
+    """Freeze every edition that starts within 15 minutes, and go on with those a crash left half frozen.
+
+    Return how many.
+    """
     now = kit.clock.now()
     async with kit.store.read() as tx:
         due = await editions.to_freeze(tx, now + FREEZE_LEAD)
@@ -113,7 +116,7 @@ async def _snapshot(kit: Kit, campaign: Campaign, edition_id: int) -> None:
 
 
 async def start_due(kit: Kit) -> int:
-    """Start every ready edition whose first instant has come, miss those found too late, finish those without live letters."""
+    """Start ready editions whose first instant has come, miss those found too late, finish those with no live letter."""
     now = kit.clock.now()
     moved = 0
     async with kit.store.read() as tx:

@@ -1,4 +1,7 @@
-"""What every verb is handed: settings, store, clock, keys, renderer, transport, doorbell. It never does anything itself."""
+"""What every verb is handed: settings, store, clock, keys, renderer, transport, doorbell.
+
+It never does anything itself.
+"""
 
 from __future__ import annotations
 
@@ -46,5 +49,5 @@ class Kit:
     def relay(self) -> Transport:
         """Return the relay, or say that none is configured."""
         if self.transport is None:
-            raise NotReady("No relay is configured.", remedy="Set CAMPAIGN_SMTP_URL in .env.")  # noqa: EM101 -- one place
+            raise NotReady("No relay is configured.", remedy="Set CAMPAIGN_SMTP_URL in .env.")
         return self.transport

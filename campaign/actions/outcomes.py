@@ -15,6 +15,7 @@ from campaign.domain.replies import Outcome as Judged
 from campaign.store.ledger import REFUND, Claimed
 from campaign.store.moves import Cause
 
+
 def outcome_of(kit: Kit, letter: Claimed, answer: Answer, verdict: Verdict) -> Outcome | None:
     """Return what to write down, or None when the letter goes back uncharged because its token was withheld."""
     if verdict.outcome is Judged.WITHHELD:
@@ -33,7 +34,10 @@ def refused(letter: Claimed, now: datetime, reason: str, words: str) -> Outcome:
 
 
 def failed(kit: Kit, letter: Claimed) -> Outcome:
-    """Return the outcome of a letter that could not be tried because something here is broken: later, and not for ever."""
+    """Return the outcome of a letter that could not be tried because something here is broken.
+
+    Later, and not for ever.
+    """
     now = kit.clock.now()
     if letter.attempts >= kit.settings.max_attempts:
         return refused(letter, now, "exhausted", "")
@@ -44,7 +48,7 @@ def failed(kit: Kit, letter: Claimed) -> Outcome:
 def _again(kit: Kit, letter: Claimed, answer: Answer, verdict: Verdict) -> Outcome:
     """Try again: free where the relay is to blame, and no more than the row's attempts allow.
 
-    A connection that breaks off before the dot is the relay's fault the first two times on one row, the row's afterwards:
+    A connection that breaks off before the dot is the relay's fault twice for one row, the row's afterwards:
     a poison letter must end.
     """
     dropped = verdict.reason is Reason.BROKEN_OFF

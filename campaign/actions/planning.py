@@ -78,7 +78,10 @@ async def find_edition(kit: Kit, key: str | int) -> Edition:
 
 
 async def send_now(kit: Kit, slug: str, key: str | None = None) -> Edition:
-    """Plan an extra edition of an approved campaign, for now, outside its dates. With a `key`, asking twice plans once."""
+    """Plan an extra edition of an approved campaign, for now, outside its dates.
+
+    With a `key`, asking twice plans once.
+    """
     async with kit.store.begin() as tx:
         campaign = await campaigns.find(tx, slug)
         if campaign is None:
@@ -94,7 +97,7 @@ async def send_now(kit: Kit, slug: str, key: str | None = None) -> Edition:
         found = await editions.find(tx, edition_name(slug, wanted.step, wanted.occurrence))
     kit.doorbell.ring()
     if found is None:
-        raise Conflict("The extra edition could not be planned.")  # noqa: EM101 -- cannot happen within one transaction
+        raise Conflict("The extra edition could not be planned.")
     return found
 
 

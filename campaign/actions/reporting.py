@@ -1,4 +1,7 @@
-"""Says what happened: counts that add up, letters one by one, and when an edition will be done. It never changes a row."""
+"""Says what happened: counts that add up, letters one by one, and when an edition will be done.
+
+It never changes a row.
+"""
 
 from __future__ import annotations
 

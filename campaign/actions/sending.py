@@ -1,5 +1,6 @@
-"""Sends what is due: claim, make the letter, talk to the relay, token before the dot, settle. No transaction is open meanwhile.
+"""Sends what is due: claim, make the letter, talk to the relay, token before the dot, settle.
 
+No transaction is open meanwhile.
 It never sends twice by itself: a letter whose reply was not read stays in doubt for policy or a person to decide.
 """
 
@@ -86,7 +87,10 @@ class Sender:
     async def _claim(
         self, lane: _Lane, source: int | None, positions: dict[int | None, tuple[datetime, int] | None]
     ) -> int:
-        """Claim the next batch of one source, opening its waves first; a batch is handed out before the next is claimed."""
+        """Claim the next batch of one source, opening its waves first.
+
+        A batch is handed out before the next is claimed.
+        """
         async with self._kit.store.begin() as tx:
             now = self._kit.clock.now()
             if source is not None:

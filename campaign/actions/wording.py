@@ -121,7 +121,7 @@ def identity(kit: Kit, campaign: str, list_slug: str, list_name: str) -> SenderI
     """Return who the letters of a list come from, and what mail programs are told about the list."""
     sender, contact = kit.settings.sender, kit.settings.contact
     if sender is None or contact is None:
-        raise NotReady("No sender is set.", remedy="Set CAMPAIGN_SENDER in .env.")  # noqa: EM101 -- require() came first
+        raise NotReady("No sender is set.", remedy="Set CAMPAIGN_SENDER in .env.")
     domain = sender.address.domain
     return SenderIdentity(
         from_name=sender.name or kit.settings.organisation,
@@ -162,7 +162,7 @@ def draft(kit: Kit, found: Sources, language: str, country: str, prefix: str) ->
 
 
 def _choose(kit: Kit, found: Sources, language: str) -> tuple[Choice, str]:
-    """Choose in the person's language, then the list's, the campaign's and the installation's, until something is found."""
+    """Choose in the person's language, then the list's, the campaign's, ours, until something is found."""
     definition = found.campaign.definition
     chain = dict.fromkeys(filter(None, (language, found.list_language, definition.language, kit.settings.language)))
     first: Choice | None = None
@@ -178,7 +178,7 @@ def _choose(kit: Kit, found: Sources, language: str) -> tuple[Choice, str]:
 def _languages(kit: Kit, found: Sources, wanted: Iterable[str]) -> list[str]:
     """The languages to compile: the campaign's own first, which serves everybody whose language has no words here."""
     default = found.campaign.definition.language or found.list_language or kit.settings.language
-    known = {tag for tag in found.catalogue.languages}
+    known = set(found.catalogue.languages)
     spoken = {tag for tag in wanted if tag.lower() in known or tag.lower().partition("-")[0] in known}
     return [default, *sorted({tag.lower() for tag in spoken} - {default})]
 
@@ -246,7 +246,10 @@ async def fallback_zone(kit: Kit, tx: Transaction, campaign: Campaign) -> str:
 
 
 def pick_variant(variants: Sequence[str], language: str | None, country: str | None) -> str | None:
-    """Return the variant for a person as they are now: their language, its parent, else the first; their country, else none."""
+    """Return the variant for a person as they are now: their language, its parent, else the first.
+
+    Their country, else none.
+    """
     parsed = [(variant, *variant.rsplit(":", 2)[1:]) for variant in variants]
     tag = (language or "").lower()
     for wanted in (tag, tag.partition("-")[0], parsed[0][1] if parsed else ""):

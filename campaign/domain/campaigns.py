@@ -1,4 +1,7 @@
-"""What an organiser makes: the definition of a campaign, and the exact things an approval covers. It never stores it."""
+"""What an organiser makes: the definition of a campaign, and the exact things an approval covers.
+
+It never stores it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ MAX_ARTICLES: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """The rule that narrows an audience: `country=US,GB language=en`. Every named attribute must match one of its values."""
+    """The rule that narrows an audience: `country=US,GB language=en`.
+
+    Every named attribute must match one of its values.
+    """
 
     country: tuple[str, ...] = ()
     language: tuple[str, ...] = ()
@@ -120,8 +126,9 @@ def checked(definition: Definition) -> Definition:
 
 
 def approval_digest(definition: Definition, *, sender: str, templates: bytes, articles: Mapping[str, str]) -> bytes:
-    """Return the 32 bytes that an approval is bound to: steps, audience, content rule, pinned articles, sender, templates.
+    """Return the 32 bytes that an approval is bound to.
 
+    Steps, audience, content rule, pinned articles, sender, templates.
     `templates` is a digest of the home's own templates (not of the shipped ones: an upgrade must not silence 30 July);
     `articles` maps each pinned article to a digest of its content.
     """

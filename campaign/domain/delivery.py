@@ -123,13 +123,19 @@ POLICY_OF_SERVICE: Final = Policy.RESEND
 
 MAX_ATTEMPTS: Final = 20
 FREE_DROPS: Final = 2
-"""Connections dropped before the dot that are counted against the relay; from the next on they count against the letter."""
+"""Connections dropped before the dot that are counted against the relay.
+
+From the next on they count against the letter.
+"""
 
 VALID_FOR: Final = timedelta(hours=48)
 LEASE: Final = timedelta(minutes=30)
 """How long a living worker may sit on a claimed letter before another one may take it. Its token fences it off."""
 DOT_PATIENCE: Final = timedelta(minutes=11)
-"""The reply to the dot is awaited for 10 minutes (RFC 5321 s. 4.5.3.2.6); a minute later an offered letter is in doubt."""
+"""The reply to the dot is awaited for 10 minutes (RFC 5321 s.
+
+4.5.3.2.6); a minute later an offered letter is in doubt.
+"""
 
 _SCHEDULE: Final = tuple(timedelta(minutes=m) for m in (5, 15, 30, 60, 120, 240))
 _JITTER: Final = 0.2
@@ -150,8 +156,9 @@ def origins(event: Event) -> tuple[State, ...]:
 
 
 def back_off(attempt: int, now: datetime, *, chance: float, wait: timedelta | None = None) -> datetime:
-    """Return when attempt number `attempt` (from 1) is followed by the next: the schedule, or `wait`, give or take 20 %.
+    """Return when attempt number `attempt` (from 1) is followed by the next.
 
+    The schedule, or `wait`, give or take 20 %.
     `chance` lies between 0 and 1 and comes from the caller's clock.
     """
     step = wait or _SCHEDULE[min(max(attempt, 1), len(_SCHEDULE)) - 1]

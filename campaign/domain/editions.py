@@ -142,7 +142,10 @@ def edition_name(campaign: str, step: str, occurrence: str) -> str:
 
 
 def check_slug(text: str) -> str:
-    """Return `text` when it can be a slug (a-z, 0-9 and hyphens, at most 80); raise BadInput with a proposal otherwise."""
+    """Return `text` when it can be a slug (a-z, 0-9 and hyphens, at most 80).
+
+    Raise BadInput with a proposal otherwise.
+    """
     if text and len(text) <= _SLUG_MAX and not text.isdigit() and slug_from(text) == text:
         return text
     proposal = slug_from(text)

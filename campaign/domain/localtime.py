@@ -101,6 +101,11 @@ def parse_zone(name: str) -> ZoneInfo:
     raise BadInput(msg, remedy=hint)
 
 
+def zone_name(text: str) -> str | None:
+    """Give a zone's IANA name in its own capitals, or None; cheap, because it never searches for what was meant."""
+    return _zone_names().get(text.strip().casefold())
+
+
 @functools.cache
 def _zone_names() -> dict[str, str]:
     """Every zone this Python knows, by its case-folded name. Read once: the list is part of the installation."""

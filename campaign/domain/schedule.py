@@ -1,4 +1,7 @@
-"""From a definition to editions and waves: which local days, which instants, how late, how long valid. It never stores them."""
+"""From a definition to editions and waves: which local days, which instants, how late, how long valid.
+
+It never stores them.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ EVERYBODY: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An edition before it has a row: the step of a campaign for one occurrence, with its first and last instants (UTC)."""
+    """An edition before it has a row.
+
+    The step of a campaign for one occurrence, with its first and last instants (UTC).
+    """
 
     step: str
     occurrence: str
@@ -89,7 +95,10 @@ def _plan(definition: Definition, step: Step, occurrence: date, day: date) -> Pl
 
 
 def extra_plan(key: str | None, now: datetime) -> Plan:
-    """Return the plan of an edition that a person sends now, outside its dates; its name carries the instant, or `key`."""
+    """Return the plan of an edition that a person sends now, outside its dates.
+
+    Its name carries the instant, or `key`.
+    """
     occurrence = key or now.strftime("%Y%m%dT%H%M%S.%fZ")
     return Plan(EXTRA.name, occurrence, now.date().isoformat(), now, now, now + LATEST_START, at_once=True)
 

@@ -1,5 +1,6 @@
-"""Links that prove themselves: what a token says, and how it is sealed and read. It never knows what a page does with it.
+"""Links that prove themselves: what a token says, and how it is sealed and read.
 
+It never knows what a page does with it.
 A token names one purpose, one subscription and one delivery, and is worth nothing for another purpose: each purpose has
 a key of its own, derived by HKDF (RFC 5869) from the installation's secret.
 """
@@ -51,7 +52,10 @@ def sign(link: Link, secret: bytes) -> str:
 
 
 def read(purpose: Purpose, token: str, secrets: Sequence[bytes]) -> Link:
-    """Return what `token` says when one of `secrets` (newest first) sealed it for `purpose`; raise TokenRefused otherwise."""
+    """Return what `token` says when one of `secrets` (newest first) sealed it for `purpose`.
+
+    Raise TokenRefused otherwise.
+    """
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:

@@ -1,7 +1,7 @@
 """Keeps the verbs running: ticks by APScheduler, a bell for what cannot wait, and an end that loses nothing.
 
-It knows when, never what: each tick calls one verb that may run twice, late, or in two daemons at once. The truth is in SQL,
-so the scheduler's own store is memory, and nothing it forgets is lost.
+It knows when, never what: each tick calls one verb that may run twice, late, or in two daemons at once. The truth is
+in SQL, so the scheduler's own store is memory, and nothing it forgets is lost.
 """
 
 from __future__ import annotations
@@ -86,7 +86,10 @@ class Daemon:
         )
 
     async def run(self, *, until_idle: bool = False) -> None:
-        """Work until stopped, or until there is nothing to do. What is on the wire is finished, within the grace time."""
+        """Work until stopped, or until there is nothing to do.
+
+        What is on the wire is finished, within the grace time.
+        """
         kit, owner = self._kit, self._kit.clock.token(12)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(presence(kit.store, owner))
@@ -130,7 +133,10 @@ class Daemon:
             await _finish([*running, *beside], self._kit.settings.grace_seconds)
 
     async def _stopped(self, beside: Sequence[asyncio.Task[None]]) -> None:
-        """Wait until somebody stops the daemon; a service that fails, such as a port that is taken, ends it with its error."""
+        """Wait until somebody stops the daemon.
+
+        A service that fails, such as a port that is taken, ends it with its error.
+        """
         stop = asyncio.create_task(self._stopping.wait())
         waiting: set[asyncio.Task[Any]] = {stop, *beside}
         while not stop.done():
@@ -141,7 +147,7 @@ class Daemon:
     async def _wake(self) -> None:
         """Ring the bell at the next due instant, so that a send starts within a second of its time.
 
-        It looks again twice a second, so a clock that jumps and an edition that another process planned are both noticed.
+        It looks again twice a second, so a clock that jumps and an edition planned by another process are noticed.
         """
         while not self._stopping.is_set():
             now, wait = self._kit.clock.now(), _LOOK

@@ -1,4 +1,7 @@
-"""When something is due next, and whether anything is: what wakes the daemon, and what lets it end. It never moves a row."""
+"""When something is due next, and whether anything is: what wakes the daemon, and what lets it end.
+
+It never moves a row.
+"""
 
 from __future__ import annotations
 

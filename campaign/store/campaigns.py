@@ -50,7 +50,9 @@ async def add(tx: Transaction, slug: str, definition: Definition, list_ids: Sequ
     return campaign_id
 
 
-async def redefine(tx: Transaction, campaign: Campaign, definition: Definition, list_ids: Sequence[int], now: datetime) -> None:
+async def redefine(
+    tx: Transaction, campaign: Campaign, definition: Definition, list_ids: Sequence[int], now: datetime
+) -> None:
     """Change what a campaign is."""
     values = {"definition": definition.to_json(), "policy": definition.policy, "changed_at": now}
     await tx.execute(update(campaigns).where(_C.id == campaign.id).values(**values))
@@ -78,7 +80,7 @@ async def _select(tx: Transaction, where: ColumnElement[bool]) -> list[Campaign]
     return [_campaign(row) for row in rows]
 
 
-def _campaign(row: Any) -> Campaign:  # noqa: ANN401 -- a row of `campaigns`
+def _campaign(row: Any) -> Campaign:
     return Campaign(row.id, row.slug, row.state, definition_from(row.definition), row.created_at, row.changed_at)
 
 
@@ -126,7 +128,9 @@ def audience(campaign_id: int, where: Where, cutoff: datetime | None = None) -> 
         .join(campaign_lists, and_(c.list_id == s.list_id, c.campaign_id == campaign_id))
         .where(s.subscriber_id == p.id, s.state == SubscriptionState.ACTIVE)
     )
-    rules: list[ColumnElement[bool]] = [(member if cutoff is None else member.where(func.coalesce(s.confirmed_at, s.joined_at) <= cutoff)).exists()]
+    rules: list[ColumnElement[bool]] = [
+        (member if cutoff is None else member.where(func.coalesce(s.confirmed_at, s.joined_at) <= cutoff)).exists()
+    ]
     if where.country:
         rules.append(p.country.in_(where.country))
     if where.language:
@@ -139,8 +143,10 @@ def not_suppressed() -> ColumnElement[bool]:
     return ~select(suppressions.c.id).where(suppressions.c.address_key == subscribers.c.address_key).exists()
 
 
-async def count_audience(tx: Transaction, campaign_id: int, where: Where, cutoff: datetime | None = None) -> tuple[int, int]:
-    """Return how many people a campaign's audience has now, and how many more are left out because they are suppressed."""
+async def count_audience(
+    tx: Transaction, campaign_id: int, where: Where, cutoff: datetime | None = None
+) -> tuple[int, int]:
+    """Return how many people an audience has now, and how many more are left out because they are suppressed."""
     people = audience(campaign_id, where, cutoff)
     everybody = (await tx.execute(select(func.count()).select_from(subscribers).where(people))).scalar_one()
     reachable = select(func.count()).select_from(subscribers).where(people, not_suppressed())
@@ -148,7 +154,9 @@ async def count_audience(tx: Transaction, campaign_id: int, where: Where, cutoff
     return may, everybody - may
 
 
-async def attributes(tx: Transaction, campaign_id: int, where: Where) -> list[tuple[str | None, str | None, str | None, int]]:
+async def attributes(
+    tx: Transaction, campaign_id: int, where: Where
+) -> list[tuple[str | None, str | None, str | None, int]]:
     """Return how many people of the audience share each (language, country, time zone)."""
     p = subscribers.c
     groups = (p.language, p.country, p.timezone)

@@ -14,7 +14,7 @@ _GATE: Final = 0x43414D50
 """The class of our advisory locks ("CAMP"), so that they never meet those of another program on the same server."""
 
 
-def insert_into(tx: Transaction, table: Table) -> Any:  # noqa: ANN401 -- two dialects' inserts share methods, not a base
+def insert_into(tx: Transaction, table: Table) -> Any:
     """Return the dialect's own INSERT, which knows ON CONFLICT."""
     return sqlite.insert(table) if is_sqlite(tx) else postgresql.insert(table)
 
@@ -32,7 +32,7 @@ def is_sqlite(tx: Transaction) -> bool:
 async def gate(tx: Transaction, editions: Iterable[int], *, exclusive: bool) -> None:
     """Hold the gates of `editions` until the transaction ends: tokens share them, pause and cancel take them alone.
 
-    A fair queue on PostgreSQL (advisory locks, always taken in the same order); on SQLite the single writer is the gate.
+    A fair queue on PostgreSQL (advisory locks, always taken in one order); on SQLite the single writer is the gate.
     """
     if is_sqlite(tx):
         return

@@ -46,7 +46,10 @@ class Edition:
 
 
 async def plan(tx: Transaction, campaign_id: int, slug: str, wanted: Plan, now: datetime) -> int | None:
-    """Insert an edition unless it exists; return its id when it is new. Nobody plans one twice, whoever asks how often."""
+    """Insert an edition unless it exists; return its id when it is new.
+
+    Nobody plans one twice, whoever asks how often.
+    """
     values = {name: getattr(wanted, name) for name in Plan.__dataclass_fields__}
     statement = insert_into(tx, editions).values(
         campaign_id=campaign_id,
@@ -101,7 +104,7 @@ def _edition(row: Row[Any]) -> Edition:
     return Edition(**{name: getattr(row, name) for name in Edition.__dataclass_fields__})
 
 
-async def advance(tx: Transaction, edition_id: int, event: EditionEvent, now: datetime, **values: Any) -> bool:  # noqa: ANN401 -- columns
+async def advance(tx: Transaction, edition_id: int, event: EditionEvent, now: datetime, **values: Any) -> bool:
     """Move an edition if it is in a state from which `event` leads on; say whether it moved.
 
     Pause and cancel take the gate alone, so that no token commits after them.

@@ -63,8 +63,8 @@ class Store:
     async def begin(self) -> AsyncIterator[Transaction]:
         """Open a writing transaction; it commits at the end of the block, durably, and rolls back on any error.
 
-        On SQLite writers of one process queue here, fairly, instead of polling for the file's lock; other processes wait
-        on `BEGIN IMMEDIATE`, because a plain BEGIN fails at once when a reader wants to become a writer.
+        On SQLite writers of one process queue here, fairly, instead of polling for the file's lock. Other processes
+        wait on `BEGIN IMMEDIATE`, because a plain BEGIN fails at once when a reader wants to become a writer.
         """
         async with AsyncExitStack() as stack:
             if self.sqlite:
@@ -121,7 +121,7 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
     engine = create_async_engine(url, pool_size=8, max_overflow=8)
 
     @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 -- the driver's own object
+    def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in _PRAGMAS:

@@ -124,7 +124,7 @@ _WITH_PERSON: Final = select(
 ).select_from(deliveries.outerjoin(subscribers, subscribers.c.id == _D.subscriber_id))
 
 
-def _claimed(row: Any) -> Claimed:  # noqa: ANN401 -- a row of `_WITH_PERSON`
+def _claimed(row: Any) -> Claimed:
     return Claimed(**{name: getattr(row, name) for name in Claimed.__dataclass_fields__})
 
 
@@ -157,7 +157,8 @@ _FIRST_TOKEN: Final = (
 async def settle(tx: Transaction, event: Event, held: Sequence[tuple[int, int]], cause: Cause) -> list[int]:
     """Write down how the conversation about some letters ended; `held` names them as (id, claim number).
 
-    A letter whose claim was lost meanwhile is left alone. One that a recovery called in doubt is settled by the late answer.
+    A letter whose claim was lost meanwhile is left alone. One that a recovery called in doubt is settled by the late
+    answer.
     """
     ids = tuple_(_D.id, _D.claim_no).in_(list(held))
     origins = {
@@ -186,8 +187,9 @@ REFUND: Final = {"attempts": _D.attempts - 1}
 
 
 async def suppress_person(tx: Transaction, address_key: bytes, *, now: datetime, reason: str) -> int:
-    """Take that person's waiting letters out, except those they may still receive; call it with every leave and erasure.
+    """Take that person's waiting letters out, except those they may still receive.
 
+    Call it with every leave and erasure.
     It runs in the transaction of the leave itself, so that a leave and a token meet on the row (design: the fence).
     """
     who = select(subscribers.c.id).where(subscribers.c.address_key == address_key).scalar_subquery()
@@ -199,7 +201,10 @@ async def suppress_person(tx: Transaction, address_key: bytes, *, now: datetime,
 
 
 async def forget_person(tx: Transaction, subscriber_id: int) -> None:
-    """Erase what names a person from their letters: address, slot values and the relays' words. The keyed hash stays."""
+    """Erase what names a person from their letters: address, slot values and the relays' words.
+
+    The keyed hash stays.
+    """
     mine = select(_D.id).where(_D.subscriber_id == subscriber_id)
     events = select(delivery_events.c.id).where(delivery_events.c.delivery_id.in_(mine))
     await tx.execute(delete(delivery_replies).where(delivery_replies.c.event_id.in_(events)))

@@ -72,7 +72,7 @@ async def differences(store: Store, scripts: Path) -> list[str]:
         return await tx.run_sync(compare)
 
 
-def run_environment(context: Any) -> None:  # noqa: ANN401 -- alembic's context is a module-like proxy
+def run_environment(context: Any) -> None:
     """Do what alembic/env.py is for, on the connection in the configuration's attributes."""
     connection = context.config.attributes["connection"]
     context.configure(

@@ -66,7 +66,9 @@ async def _append(tx: Transaction, moves: Sequence[tuple[int, State, State, int]
             await tx.execute(insert(delivery_events), events[start : start + _CHUNK])
         return
     for event in events:
-        event_id = (await tx.execute(insert(delivery_events).values(**event).returning(delivery_events.c.id))).scalar_one()
+        event_id = (
+            await tx.execute(insert(delivery_events).values(**event).returning(delivery_events.c.id))
+        ).scalar_one()
         await tx.execute(insert(delivery_replies).values(event_id=event_id, text=cause.words))
 
 
@@ -78,7 +80,9 @@ def _suppressed(*reasons: Reason) -> ColumnElement[bool]:
 
 def _subscription_is(*states: SubscriptionState) -> ColumnElement[bool]:
     s = subscriptions.c
-    return exists(select(s.id).where(s.id == _D.subscription_id, s.subscriber_id == _D.subscriber_id, s.state.in_(states)))
+    return exists(
+        select(s.id).where(s.id == _D.subscription_id, s.subscriber_id == _D.subscriber_id, s.state.in_(states))
+    )
 
 
 def _on_audience() -> ColumnElement[bool]:

@@ -1,5 +1,6 @@
-"""Which workers live: each holds a lock that the operating system or the database frees when it dies. No time-outs, no guessing.
+"""Which workers live: each holds a lock that the operating system or the database frees when it dies.
 
+No time-outs, no guessing.
 Beside a SQLite file it is a lock file, on PostgreSQL a session advisory lock. It never touches a letter.
 """
 
@@ -23,7 +24,7 @@ _CLASS: Final = 0x4F574E52
 
 @asynccontextmanager
 async def presence(store: Store, owner: str) -> AsyncIterator[None]:
-    """Be seen as alive under the name `owner` for the length of the block, and not a moment longer than the process lives."""
+    """Be seen as alive under the name `owner` for the length of the block, and no longer than the process lives."""
     if store.file is not None:
         path = _lock_file(store.file, owner)
         path.parent.mkdir(mode=0o700, exist_ok=True)

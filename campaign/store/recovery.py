@@ -1,7 +1,7 @@
 """Statements that bring back the letters of dead and frozen workers, and resolve doubts by policy. It never guesses.
 
-Who is dead is for `store.presence` to say; a claimed letter is safe to send again (no dot was written), an offered one is
-in doubt.
+Who is dead is for `store.presence` to say. A claimed letter is safe to send again (no dot was written), an offered one
+is in doubt.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ async def recover_owner(tx: Transaction, owner: str, now: datetime) -> tuple[int
 async def recover_frozen(
     tx: Transaction, *, claimed_before: datetime, offered_before: datetime, now: datetime
 ) -> tuple[int, int]:
-    """Take letters from owners that live but do not move: claimed ones after the lease, offered ones after the dot time-out."""
+    """Take letters from owners that live but do not move.
+
+    Claimed ones after the lease, offered ones after the dot time-out.
+    """
     lease = and_(_D.owner.is_not(None), _D.moved_at < claimed_before)
     released = await move(tx, Event.RELEASE, State.CLAIMED, lease, Cause(now, reason="lease over", values=REFUND))
     late = and_(_D.owner.is_not(None), _D.moved_at < offered_before)

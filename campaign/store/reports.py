@@ -1,4 +1,7 @@
-"""Statements that read the ledger for people: deliveries with their addresses sealed, and counts. It never moves a row."""
+"""Statements that read the ledger for people: deliveries with their addresses sealed, and counts.
+
+It never moves a row.
+"""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Instant(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> Any:  # noqa: ANN401 -- SQLAlchemy's own signature
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
         """Store with microseconds on both databases."""
         if dialect.name == "sqlite":
             return dialect.type_descriptor(sqlite.DATETIME())  # type: ignore[no-untyped-call]  # untyped upstream
