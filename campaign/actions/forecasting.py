@@ -5,7 +5,7 @@ It never writes a row: what is planned already and what an unapproved draft woul
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -134,9 +134,9 @@ async def _for_person(kit: Kit, tx: Transaction, one: Forecast, someone: subscri
     due = next((wave.due_at for wave in own if wave.timezone == zone), own[0].due_at)
     reasons = list(someone.reasons(definition.lists))
     where = definition.where
-    if where.country and someone.country not in where.country:
+    if not replace(where, language=()).admits(someone.country, None):
         reasons.append(f"country {someone.country or 'not known'} is not in the rule ({where})")
-    if where.language and (someone.language or "").lower() not in where.language:
+    if not replace(where, country=()).admits(None, someone.language):
         reasons.append(f"language {someone.language or 'not known'} is not in the rule ({where})")
     return Forecast(one.campaign, one.plan, one.state, one.people, one.wrong_day, one.zone, due, zone, tuple(reasons))
 

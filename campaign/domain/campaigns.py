@@ -12,8 +12,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, time
 from typing import Any, Final
 
+from campaign.domain.addresses import printable
 from campaign.domain.delivery import Policy
 from campaign.domain.errors import BadInput
+from campaign.domain.people import parse_country, parse_language
+from campaign.domain.shapes import language_chain
 
 LOCAL_TIME: Final = "local"
 """The zone rule under which each letter goes out at the wall-clock time of its own reader."""
@@ -31,6 +34,12 @@ class Where:
     country: tuple[str, ...] = ()
     language: tuple[str, ...] = ()
 
+    def admits(self, country: str | None, language: str | None) -> bool:
+        """Say whether a person fits; `en` fits everybody who reads a kind of English, `en-GB` only that kind."""
+        if self.country and (country or "").upper() not in self.country:
+            return False
+        return not self.language or bool(set(language_chain(language or "")) & set(self.language))
+
     def __str__(self) -> str:
         """Give the rule as it is written on the command line."""
         parts = {"country": self.country, "language": self.language}
@@ -44,10 +53,11 @@ def parse_where(rules: tuple[str, ...] | list[str]) -> Where:
         name, equals, values = (part.strip() for part in rule.partition("="))
         words = tuple(word.strip() for word in values.split(",") if word.strip())
         if not equals or name not in {"country", "language"} or not words or name in found:
-            msg = f"{rule!r} is not an audience rule."
+            msg = f"{printable(rule)} is not an audience rule."
             raise BadInput(msg, remedy="Write country=US,GB or language=en,es, each at most once.")
-        found[name] = tuple(w.upper() for w in words) if name == "country" else tuple(w.lower() for w in words)
-    return Where(**found)
+        read = parse_country if name == "country" else parse_language
+        found[name] = tuple(dict.fromkeys(read(word) for word in words))
+    return Where(found.get("country", ()), tuple(word.lower() for word in found.get("language", ())))
 
 
 @dataclass(frozen=True, slots=True)

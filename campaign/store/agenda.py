@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 
-from campaign.domain.delivery import State
+from campaign.domain.delivery import LIVE, State
 from campaign.domain.editions import AT_WORK, FREEZE_LEAD, CampaignState, EditionState
 from campaign.store.engine import Transaction
 from campaign.store.ledger import MAIN_RELAY, sending_editions
-from campaign.store.moves import in_state
+from campaign.store.moves import edition_is_open, in_state
 from campaign.store.relays import paused_until
 from campaign.store.schema.ledger import campaigns, deliveries, editions, waves
 
@@ -52,6 +52,27 @@ def _to_open(now: datetime) -> Select[Any]:
 
 def _waiting(mine: ColumnElement[bool], now: datetime) -> Select[Any]:
     return select(func.min(_D.due_at)).where(in_state(State.QUEUED), _D.relay == MAIN_RELAY, mine, _D.due_at > now)
+
+
+async def is_due(tx: Transaction, now: datetime) -> bool:
+    """Say whether anything is to be done at this very moment, or in hand: what a travelling clock must wait for."""
+    to_freeze = select(_E.id).join(campaigns, campaigns.c.id == _E.campaign_id)
+    to_freeze = to_freeze.where(_E.state == EditionState.PLANNED, campaigns.c.state == CampaignState.ACTIVE)
+    sending = _E.state == EditionState.SENDING
+    to_open = select(waves.c.edition_id).join(editions, _E.id == waves.c.edition_id).where(sending, ~waves.c.open)
+    live = [in_state(state) for state in sorted(LIVE)]
+    to_finish = [~exists(select(_D.id).where(_D.edition_id == _E.id, state)) for state in live]
+    to_send = select(_D.id).where(in_state(State.QUEUED), edition_is_open(), _D.due_at <= now)
+    due = (
+        to_freeze.where(_E.starts_at <= now + FREEZE_LEAD, _E.latest_start >= now),
+        select(_E.id).where(_E.state == EditionState.FREEZING),
+        select(_E.id).where(_E.state == EditionState.READY, _E.starts_at <= now),
+        to_open.where(waves.c.due_at <= now),
+        select(_E.id).where(sending, *to_finish),
+        select(_D.id).where(or_(in_state(State.CLAIMED), in_state(State.OFFERED))),
+        to_send,
+    )
+    return bool((await tx.execute(select(or_(*(exists(one) for one in due))))).scalar_one())
 
 
 async def _first(tx: Transaction, statement: Select[Any]) -> datetime | None:

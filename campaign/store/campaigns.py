@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 
 from campaign.domain.campaigns import Definition, Where, definition_from
 from campaign.domain.consent import SubscriptionState
@@ -134,7 +134,8 @@ def audience(campaign_id: int, where: Where, cutoff: datetime | None = None) -> 
     if where.country:
         rules.append(p.country.in_(where.country))
     if where.language:
-        rules.append(func.lower(p.language).in_(where.language))
+        reads = func.lower(p.language)
+        rules.append(or_(reads.in_(where.language), *(reads.startswith(f"{tag}-") for tag in where.language)))
     return and_(*rules)
 
 
