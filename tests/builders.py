@@ -70,7 +70,13 @@ async def some_readers(kit: Kit, readers: int | Sequence[Reader], slug: str = "s
     chosen = [Reader(n) for n in range(1, readers + 1)] if isinstance(readers, int) else readers
     now = kit.clock.now()
     async with kit.store.begin() as tx:
-        row = {"slug": slug, "name": slug.title(), "opt_in": OptIn.DOUBLE, "visibility": Visibility.PRIVATE, "created_at": now}
+        row = {
+            "slug": slug,
+            "name": slug.title(),
+            "opt_in": OptIn.DOUBLE,
+            "visibility": Visibility.PRIVATE,
+            "created_at": now,
+        }
         list_id = (await tx.execute(insert(lists).values(**row).returning(lists.c.id))).scalar_one()
         ids = []
         for reader in chosen:

@@ -149,15 +149,18 @@ class Daemon:
 
         It looks again twice a second, so a clock that jumps and an edition planned by another process are noticed.
         """
+        seen = self._kit.clock.now()
         while not self._stopping.is_set():
             now, wait = self._kit.clock.now(), _LOOK
             with suppress(Exception):  # the database is away: the interval ticks go on, and this looks again
                 async with self._kit.store.read() as tx:
-                    due = await agenda.next_instant(tx, now)
-                wait = min((due - now).total_seconds(), _LOOK) if due is not None else _LOOK
+                    due = await agenda.next_instant(tx, min(seen, now))
+                if due is not None and due <= now:
+                    self._bell.ring()
+                elif due is not None:
+                    wait = min((due - now).total_seconds(), _LOOK)
+                seen = now
             await asyncio.sleep(wait)
-            if wait < _LOOK:
-                self._bell.ring()
 
     async def _end_when_idle(self, ticks: list[_Tick]) -> None:
         """Stop as soon as every tick has run and nothing is at work, held or due soon."""

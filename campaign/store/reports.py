@@ -80,7 +80,7 @@ async def letters(tx: Transaction, edition_ids: list[int], state: State | None) 
     last = 0
     while rows := (await tx.execute(statement.where(_D.id > last))).all():
         for row in rows:
-            yield Delivery(*row)
+            yield Delivery(**dict(zip(Delivery.__dataclass_fields__, row, strict=True)))
         last = rows[-1].id
 
 

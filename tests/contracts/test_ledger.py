@@ -48,7 +48,9 @@ async def a_sending_edition(kit: Kit, people: int = 5) -> int:
         assert edition_id is not None
         assert await editions.plan(tx, campaign_id, "news", plan, now) is None, "I7: one edition, however often planned"
         await editions.advance(tx, edition_id, EditionEvent.FREEZE, now, cutoff=now)
-        await waves.set_waves(tx, edition_id, [Wave(EVERYBODY, now, now + timedelta(hours=6), now + timedelta(hours=48))])
+        await waves.set_waves(
+            tx, edition_id, [Wave(EVERYBODY, now, now + timedelta(hours=6), now + timedelta(hours=48))]
+        )
     await freeze(kit, edition_id)
     async with kit.store.begin() as tx:
         await editions.advance(tx, edition_id, EditionEvent.READY, now)
@@ -75,7 +77,15 @@ async def claim(kit: Kit, edition_id: int | None, limit: int = 100, owner: str =
 
 
 def token(letter: Claimed) -> Token:
-    return Token(letter.id, letter.claim_no, letter.edition_id, "1:en:-", f"<d.{letter.id}@example.org>", letter.valid_until, b"slots")
+    return Token(
+        letter.id,
+        letter.claim_no,
+        letter.edition_id,
+        "1:en:-",
+        f"<d.{letter.id}@example.org>",
+        letter.valid_until,
+        b"slots",
+    )
 
 
 async def offer(kit: Kit, letters: list[Claimed], owner: str = ME) -> set[int]:
@@ -165,7 +175,13 @@ async def test_no_token_after_a_leave_a_suppression_a_pause_or_a_cancel(kit: Kit
             await tx.execute(update(subscriptions).values(state=SubscriptionState.LEFT, left_at=now))
             await ledger.suppress_person(tx, key, now=now, reason="left")
         elif how == "suppress":
-            row = {"address_key": key, "key_version": 1, "reason": Reason.COMPLAINED, "since": now, "recorded_by": "test"}
+            row = {
+                "address_key": key,
+                "key_version": 1,
+                "reason": Reason.COMPLAINED,
+                "since": now,
+                "recorded_by": "test",
+            }
             await tx.execute(insert(suppressions).values(**row))
             await ledger.suppress_person(tx, key, now=now, reason="complained")
         elif how == "pause":
@@ -176,7 +192,12 @@ async def test_no_token_after_a_leave_a_suppression_a_pause_or_a_cancel(kit: Kit
     assert await offer(kit, [letter]) == set()
     async with kit.store.begin() as tx:
         await ledger.let_go(tx, ME, [(letter.id, letter.claim_no)], now)
-    expected = {"leave": State.SUPPRESSED, "suppress": State.SUPPRESSED, "pause": State.QUEUED, "cancel": State.CANCELLED}
+    expected = {
+        "leave": State.SUPPRESSED,
+        "suppress": State.SUPPRESSED,
+        "pause": State.QUEUED,
+        "cancel": State.CANCELLED,
+    }
     assert (await states(kit))[letter.id] is expected[how]
     assert await replayed(kit) == await states(kit)
 
@@ -225,7 +246,17 @@ async def test_doubts_are_held_by_default_and_sent_again_only_where_the_policy_s
 
 async def test_service_mail_is_unique_by_its_purpose(kit: Kit) -> None:
     now = kit.clock.now()
-    letter = Letter(Kind.ALERT, purpose_key(Kind.ALERT, 1), None, None, b"k" * 32, b"sealed", "example.org", now, now + timedelta(hours=1))
+    letter = Letter(
+        Kind.ALERT,
+        purpose_key(Kind.ALERT, 1),
+        None,
+        None,
+        b"k" * 32,
+        b"sealed",
+        "example.org",
+        now,
+        now + timedelta(hours=1),
+    )
     async with kit.store.begin() as tx:
         assert await ledger.enqueue(tx, letter, now) is not None
         assert await ledger.enqueue(tx, letter, now) is None
@@ -247,7 +278,12 @@ async def test_erasing_a_person_blanks_their_letters_and_keeps_the_row(kit: Kit)
     letters = await claim(kit, edition_id)
     await offer(kit, letters)
     async with kit.store.begin() as tx:
-        await ledger.settle(tx, Event.REFUSE, [(letters[0].id, letters[0].claim_no)], Cause(kit.clock.now(), code=550, words="no reader-01@example.org here"))
+        await ledger.settle(
+            tx,
+            Event.REFUSE,
+            [(letters[0].id, letters[0].claim_no)],
+            Cause(kit.clock.now(), code=550, words="no reader-01@example.org here"),
+        )
         person = (await tx.execute(select(subscribers.c.id))).scalar_one()
         await ledger.forget_person(tx, person)
         row = (await tx.execute(select(deliveries))).one()

@@ -88,7 +88,11 @@ def test_a_recurring_digest_goes_to_everybody_at_one_instant_and_counts_the_wron
 def test_once_happens_once_at_its_own_time() -> None:
     campaign = Definition(once="2027-01-11T09:15", at="09:15", zone="UTC", lists=("supporters",))
     [plan] = plans(campaign, None, date(2026, 1, 1), date(2028, 1, 1))
-    assert (plan.step, plan.occurrence, plan.starts_at) == ("once", "2027-01-11", datetime(2027, 1, 11, 9, 15, tzinfo=UTC))
+    assert (plan.step, plan.occurrence, plan.starts_at) == (
+        "once",
+        "2027-01-11",
+        datetime(2027, 1, 11, 9, 15, tzinfo=UTC),
+    )
 
 
 def test_an_extra_edition_is_named_by_its_instant_or_by_a_key() -> None:

@@ -13,7 +13,9 @@ _NUMBERS = st.integers(0, 2**63 - 1)
 
 
 @given(st.sampled_from(Purpose), _NUMBERS, _NUMBERS)
-def test_a_link_is_read_as_it_was_signed_also_after_a_new_key(purpose: Purpose, subscription: int, delivery: int) -> None:
+def test_a_link_is_read_as_it_was_signed_also_after_a_new_key(
+    purpose: Purpose, subscription: int, delivery: int
+) -> None:
     link = Link(purpose, subscription, delivery)
     token = sign(link, OLD)
     assert read(purpose, token, [NEW, OLD]) == link
