@@ -100,10 +100,8 @@ async def upgrade_database(settings: Settings) -> tuple[str | None, str]:
 async def database_revision(settings: Settings) -> tuple[str | None, str]:
     """Return the revision the database is at (None: never set up) and the newest one."""
     async with _store(settings) as store:
-        newest = migrations.newest(asset("alembic"))
-        if store.file and not store.file.exists():
-            return None, newest
-        return await migrations.current(store, asset("alembic")), newest
+        there = store.file is None or store.file.exists()
+        return (await migrations.current(store) if there else None), migrations.HEAD
 
 
 async def database_differences(settings: Settings) -> list[str]:
@@ -139,4 +137,4 @@ async def _require_database(store: Store, settings: Settings) -> None:
         raise NotReady(
             msg, remedy=f"Run campaign init, or name the right folder: campaign --home DIR. (Home is {settings.home}.)"
         )
-    await migrations.require_current(store, asset("alembic"))
+    await migrations.require_current(store)

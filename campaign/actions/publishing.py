@@ -51,7 +51,9 @@ async def import_articles(kit: Kit, paths: Sequence[Path], *, status: ArticleSta
     async with kit.store.begin() as tx:
         for one in found.readings:
             outcome[await _store(kit, tx, one, status)].append(_ref(one.draft))
-    remarks = [(_ref(one.draft), remark) for one in found.readings for remark in one.draft.remarks]
+    known = set(outcome["unchanged"])
+    fresh = [one.draft for one in found.readings if _ref(one.draft) not in known]
+    remarks = [(_ref(draft), remark) for draft in fresh for remark in draft.remarks]
     done = {name: tuple(refs) for name, refs in outcome.items()}
     return Imported(
         done["added"], done["changed"], done["unchanged"], refused=(*found.refused, *twins), remarks=tuple(remarks)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from campaign.actions.extracting import markdown_of
 from campaign.domain.articles import ArticleDraft, parse_article, parse_plain_article
 from campaign.domain.errors import BadInput, NotFound
 from campaign.store.content import Article
@@ -17,6 +16,7 @@ from campaign.store.content import Article
 LARGEST_FILE: Final = 5 * 1024 * 1024
 """Bytes of one article file."""
 
+_FENCE: Final = "---"
 _TEXT: Final = frozenset({".txt", ".text"})
 _MARKDOWN: Final = frozenset({".md", ".markdown"})
 _HTML: Final = frozenset({".html", ".htm", ".xhtml"})
@@ -81,6 +81,8 @@ def read_article(path: Path, *, language: str) -> Reading:
     if suffix in _TEXT:
         return Reading(path, parse_plain_article(text, str(path), language=language), names_status=False)
     if suffix in _HTML:
+        from campaign.actions.extracting import markdown_of  # noqa: PLC0415 -- slow to load, and few files are pages
+
         text = markdown_of(text, str(path))
     return Reading(path, parse_article(text, str(path), language=language), _names_status(text))
 
@@ -101,21 +103,26 @@ def as_text(article: Article) -> str:
         "status": article.status,
     }
     front = "\n".join(f'{name}: "{value}"' for name, value in fields.items())
-    return f"---\n{front}\n---\n\n{article.body}\n"
+    return f"{_FENCE}\n{front}\n{_FENCE}\n\n{article.body}\n"
 
 
-def with_fields(text: str, fields: Mapping[str, str]) -> str:
-    """Give the same text with other values in its front matter, each on one line."""
+def rewritten(text: str, fields: Mapping[str, str], body: str | None = None) -> str:
+    """Give what `as_text` wrote with other values in its front matter, and perhaps another body."""
     lines = text.split("\n")
-    end = lines.index("---", 1)
+    end = lines.index(_FENCE, 1)
     kept = [line for line in lines[1:end] if line.partition(":")[0] not in fields]
     new = [f'{name}: "{" ".join(value.split())}"' for name, value in fields.items()]
-    return "\n".join(["---", *new, *kept, *lines[end:]])
+    return "\n".join([_FENCE, *kept, *new, *(lines[end:] if body is None else [_FENCE, "", body])])
+
+
+def read_words(path: Path) -> str:
+    """Read the text of a file as it is; raise BadInput that names the file and the remedy."""
+    return _decoded(path, _bytes(path))
 
 
 def _names_status(text: str) -> bool:
     """Whether the front matter has a line for the status."""
-    front = text.removeprefix("---").partition("\n---")[0] if text.startswith("---") else ""
+    front = text.removeprefix(_FENCE).partition(f"\n{_FENCE}")[0] if text.startswith(_FENCE) else ""
     return bool(re.search(r"^status[ \t]*:[ \t]*\S", front, re.IGNORECASE | re.MULTILINE))
 
 

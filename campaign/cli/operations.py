@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -23,6 +24,9 @@ _KEYS: Final = {
     "seal_keys": "CAMPAIGN_SEAL_KEY",
 }
 
+_PRIVATE: Final = 0o077
+"""The umask of a home: what is made in it belongs to its owner alone."""
+
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
 
@@ -37,6 +41,7 @@ def init() -> None:
 
     Safe to repeat: keys, settings and articles that are there stay as they are.
     """
+    os.umask(_PRIVATE)
     _make_settings()
     settings = settings_here()
     _make_database(settings)
@@ -129,7 +134,7 @@ def _bring_content() -> None:
     dates = with_kit(publishing.key_dates)
     say(f"Found {_count(len(dates), 'key date')}.")
     brought = with_kit(publishing.import_starters)
-    kept = f", kept {len(brought.kept)}" if brought.kept else ""
+    kept = f", kept {len(brought.unchanged)}" if brought.unchanged else ""
     say(f"Added {_count(len(brought.added), 'starter article')}{kept}.")
 
 

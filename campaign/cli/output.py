@@ -64,8 +64,13 @@ def show_error(error: CampaignError) -> None:
 
 def as_json(rows: object) -> None:
     """Write values as JSON: times as RFC 3339 in UTC, dates as ISO 8601, bytes as hexadecimal digits."""
-    text = json.dumps(rows, ensure_ascii=False, indent=2, default=_plain)
-    typer.echo(_UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+    typer.echo(json_text(rows, indent=2))
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """Give a value as JSON that no terminal takes for a command."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent, default=_plain)
+    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "Nothing yet.") -> None:
@@ -103,7 +108,8 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise BadInput(question, remedy="Nobody is here to answer. Add --yes if you mean it.")
-    if not typer.confirm(harmless(question)):
+    typer.echo(f"{harmless(question)} [y/N] ", err=True, nl=False)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         say("Nothing was changed.")
         raise typer.Exit(1)
 
