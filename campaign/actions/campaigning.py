@@ -91,6 +91,10 @@ def _refuse_while_frozen(campaign: Campaign, found: list[Edition]) -> None:
             f"Wait until it is sent, or take it back first: campaign pause {frozen[0]} or campaign cancel {frozen[0]}."
         )
         raise Conflict(msg, remedy=remedy)
+    _refuse_retired(campaign)
+
+
+def _refuse_retired(campaign: Campaign) -> None:
     if campaign.state is CampaignState.RETIRED:
         msg = f"{campaign.slug} is retired."
         raise Conflict(msg, remedy="Make a new one: campaign new SLUG.")
@@ -129,33 +133,52 @@ async def covered(kit: Kit, campaign: Campaign) -> bytes:
     return approval_digest(campaign.definition, sender=sender, templates=overlay.digest(), articles=pinned)
 
 
-async def approve(kit: Kit, slug: str) -> Approved:
-    """Approve a campaign as it is now, and plan its editions; raise NotReady when it could not send."""
+async def approve(kit: Kit, slug: str, seen: bytes | None = None) -> Approved:
+    """Approve a campaign as it is now, and plan its editions; raise SettingsMissing when it could not send.
+
+    `seen` is the digest of what somebody looked at before they agreed: Conflict is raised when it changed meanwhile.
+    """
     kit.settings.require("sender", "smtp_url", "base_url", "postal_address")
     campaign = await find(kit, slug)
-    digest = await covered(kit, campaign)
+    digest = await _covered_as_seen(kit, campaign, seen)
     async with kit.store.begin() as tx:
         campaign = await _find(tx, slug)
+        _refuse_retired(campaign)
         people, _ = await campaigns.count_audience(tx, campaign.id, campaign.definition.where)
         approval = Approval(digest, kit.operator, kit.clock.now(), people)
         if campaign.state is CampaignState.DRAFT:
             await campaigns.advance(tx, campaign, CampaignEvent.APPROVE, kit.clock.now())
         await campaigns.approve(tx, campaign.id, None, approval)
+        for edition in await editions.of_campaign(tx, campaign.id):
+            if edition.note and edition.state is EditionState.PLANNED:
+                await editions.remark(tx, edition.id, "", kit.clock.now())
     planned = await planning.plan(kit)
     kit.doorbell.ring()
     return Approved(await find(kit, slug), approval, planned)
 
 
-async def approve_edition(kit: Kit, key: str | int) -> Edition:
+async def _covered_as_seen(kit: Kit, campaign: Campaign, seen: bytes | None) -> bytes:
+    digest = await covered(kit, campaign)
+    if seen is not None and seen != digest:
+        msg = f"Somebody changed {campaign.slug} while you looked at it."
+        raise Conflict(msg, remedy="Look again, then approve what you see.")
+    return digest
+
+
+async def approve_edition(kit: Kit, key: str | int, seen: bytes | None = None) -> Edition:
     """Approve one edition of a campaign that asks for each of them."""
     edition = await planning.find_edition(kit, key)
     async with kit.store.read() as tx:
         campaign = await _find(tx, edition.campaign)
-    digest = await covered(kit, campaign)
+    if not campaign.definition.each_edition:
+        msg = f"{campaign.slug} asks for one approval for all of its editions."
+        raise Conflict(msg, remedy=f"campaign approve {campaign.slug}, or campaign edit {campaign.slug} --each-edition")
+    digest = await _covered_as_seen(kit, campaign, seen)
     async with kit.store.begin() as tx:
         people, _ = await campaigns.count_audience(tx, campaign.id, campaign.definition.where)
         approval = Approval(digest, kit.operator, kit.clock.now(), people)
         await campaigns.approve(tx, campaign.id, edition.id, approval)
+        await editions.remark(tx, edition.id, "", kit.clock.now())
     kit.doorbell.ring()
     return edition
 

@@ -5,7 +5,8 @@ It never sends. Everything is in chunks that can be repeated: a crash anywhere l
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from campaign.actions import campaigning, wording
 from campaign.actions.kit import Kit
@@ -19,6 +20,8 @@ from campaign.store.editions import Edition
 from campaign.store.waves import Freeze
 
 _log = get_log()
+_AGAIN: Final = timedelta(minutes=1)
+"""How long an edition that could not be frozen rests before it is tried again."""
 
 
 async def freeze_due(kit: Kit) -> int:
@@ -28,7 +31,7 @@ async def freeze_due(kit: Kit) -> int:
     """
     now = kit.clock.now()
     async with kit.store.read() as tx:
-        due = await editions.to_freeze(tx, now + FREEZE_LEAD)
+        due = await editions.to_freeze(tx, now + FREEZE_LEAD, now - _AGAIN)
     frozen = 0
     for edition in due:
         if edition.state is EditionState.PLANNED and now > edition.latest_start:
@@ -151,8 +154,7 @@ async def _miss(kit: Kit, edition: Edition) -> None:
 
 
 async def _note(kit: Kit, edition: Edition, note: str) -> None:
-    if edition.note == note:
-        return
-    _log.warning("edition_waits", edition=edition.name, why=note)
+    if edition.note != note:
+        _log.warning("edition_waits", edition=edition.name, why=note)
     async with kit.store.begin() as tx:
-        await editions.remark(tx, edition.id, note)
+        await editions.remark(tx, edition.id, note, kit.clock.now())

@@ -89,8 +89,7 @@ async def send_now(kit: Kit, slug: str, key: str | None = None) -> Edition:
             raise NotFound(msg, remedy="campaign status shows them all.")
         if campaign.state is not CampaignState.ACTIVE:
             msg = f"{slug} is {campaign.state}."
-            remedy = f"campaign {'approve' if campaign.state is CampaignState.DRAFT else 'resume'} {slug} comes first."
-            raise NotReady(msg, remedy=remedy)
+            raise NotReady(msg, remedy=_BEFORE_SENDING[campaign.state].format(slug=slug))
         now = kit.clock.now()
         wanted = extra_plan(key, now)
         await editions.plan(tx, campaign.id, slug, wanted, now)
@@ -101,6 +100,13 @@ async def send_now(kit: Kit, slug: str, key: str | None = None) -> Edition:
     return found
 
 
+_BEFORE_SENDING: Final = {
+    CampaignState.DRAFT: "First: campaign approve {slug}",
+    CampaignState.PAUSED: "First: campaign resume {slug}",
+    CampaignState.RETIRED: "It sends nothing any more; make a new one: campaign new SLUG",
+}
+
+
 async def send_missed(kit: Kit, key: str | int) -> Edition:
     """Send an edition that was missed: to everybody at once, now, because a person decided so."""
     edition = await find_edition(kit, key)
@@ -109,7 +115,14 @@ async def send_missed(kit: Kit, key: str | int) -> Edition:
         raise NotReady(msg, remedy=f"For an edition outside its dates: campaign send {edition.campaign} --now.")
     now = kit.clock.now()
     wave = everybody_at(now)
-    values = {"starts_at": now, "ends_at": now, "latest_start": wave.latest_start, "at_once": True}
+    values = {
+        "starts_at": now,
+        "ends_at": now,
+        "latest_start": wave.latest_start,
+        "at_once": True,
+        "cutoff": edition.cutoff or now,
+        "note": "",
+    }
     async with kit.store.begin() as tx:
         if await editions.advance(tx, edition.id, EditionEvent.FREEZE, now, **values):
             await stored_waves.send_at_once(tx, edition.id, wave)

@@ -75,9 +75,8 @@ async def compile_edition(kit: Kit, campaign: Campaign, edition: Edition) -> Mad
     found = await sources(kit, campaign, edition.step, edition.occurrence)
     async with kit.store.read() as tx:
         groups = await campaigns.attributes(tx, campaign.id, campaign.definition.where)
-    languages = _languages(kit, found, {language for language, _, _, _ in groups if language})
-    countries = _countries(found, {country for _, country, _, _ in groups if country})
-    drafts = [draft(kit, found, language, country, f"{edition.id}") for language in languages for country in countries]
+    wanted = _wanted(kit, found, {(language, country) for language, country, _, _ in groups})
+    drafts = [draft(kit, found, language, country, f"{edition.id}") for language, country in wanted]
     if campaign.definition.key_date is None and not any(one.choice.chosen for one in drafts):
         return Made(skip="Nothing new to say: no article is ready that was not sent before.")
     kept = [one for one in drafts if one.choice.chosen or campaign.definition.key_date]
@@ -175,18 +174,27 @@ def _choose(kit: Kit, found: Sources, language: str) -> tuple[Choice, str]:
     return first or Choice((), ()), language
 
 
-def _languages(kit: Kit, found: Sources, wanted: Iterable[str]) -> list[str]:
-    """The languages to compile: the campaign's own first, which serves everybody whose language has no words here."""
+def languages(kit: Kit, found: Sources, wanted: Iterable[str]) -> list[str]:
+    """Return the languages to compile: first the campaign's own, for everybody whose language has no words here."""
     default = found.campaign.definition.language or found.list_language or kit.settings.language
     known = set(found.catalogue.languages)
     spoken = {tag for tag in wanted if tag.lower() in known or tag.lower().partition("-")[0] in known}
     return [default, *sorted({tag.lower() for tag in spoken} - {default})]
 
 
-def _countries(found: Sources, wanted: Iterable[str]) -> list[str]:
-    """The countries whose helplines make a variant of their own; everybody else gets the one without a block."""
-    serving = {country for country in wanted if found.helplines.for_country(country, found.today).shown}
-    return [NOWHERE, *sorted(serving)]
+def _wanted(kit: Kit, found: Sources, groups: Iterable[tuple[str | None, str | None]]) -> list[tuple[str, str]]:
+    """Return the (language, country) variants that somebody needs, each language also without a helpline block.
+
+    The campaign's own language stands first: it serves everybody whose language has no words here.
+    """
+    pairs = list(groups)
+    tags = languages(kit, found, {language for language, _ in pairs if language})
+    wanted = {(tag, NOWHERE) for tag in tags}
+    for language, country in pairs:
+        tag = (language or "").lower()
+        if country and found.helplines.for_country(country, found.today).shown:
+            wanted.add((tag if tag in tags else tags[0], country.upper()))
+    return sorted(wanted, key=lambda pair: (pair[0] != tags[0], pair[0], pair[1] != NOWHERE, pair[1]))
 
 
 def _key_date(found: Sources, step: Step, language: str) -> dict[str, Any] | None:

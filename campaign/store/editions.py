@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, or_, select, update
 
 from campaign.domain.delivery import LIVE, State
 from campaign.domain.editions import CampaignState, EditionEvent, EditionState, edition_name, origins_of, target_of
@@ -118,15 +118,19 @@ async def advance(tx: Transaction, edition_id: int, event: EditionEvent, now: da
     return bool(moved.rowcount == 1)
 
 
-async def remark(tx: Transaction, edition_id: int, note: str) -> None:
+async def remark(tx: Transaction, edition_id: int, note: str, now: datetime) -> None:
     """Write beside an edition what somebody should know about it."""
-    await tx.execute(update(editions).where(_E.id == edition_id).values(note=note))
+    await tx.execute(update(editions).where(_E.id == edition_id).values(note=note, moved_at=now))
 
 
-async def to_freeze(tx: Transaction, before: datetime) -> list[Edition]:
-    """Return the planned editions of active campaigns that start before an instant, and those already freezing."""
+async def to_freeze(tx: Transaction, before: datetime, remarked_before: datetime) -> list[Edition]:
+    """Return the planned editions of active campaigns that start before an instant, and those already freezing.
+
+    One with a remark (not approved, cannot be prepared) is tried again once the remark is older than that.
+    """
     due = (_E.state == EditionState.PLANNED) & (_E.starts_at <= before) & (campaigns.c.state == CampaignState.ACTIVE)
-    return await select_where(tx, due | (_E.state == EditionState.FREEZING))
+    again = or_(_E.note == "", _E.moved_at <= remarked_before)
+    return await select_where(tx, and_(or_(due, _E.state == EditionState.FREEZING), again))
 
 
 async def finish_empty(tx: Transaction, now: datetime) -> list[int]:
