@@ -25,7 +25,6 @@ from campaign.mail.assembly import SLOT, Hole, Place, Plan
 from campaign.mail.mime import mailbox, one_field, quoted_printable, unstructured
 from campaign.mail.renderer import Rendered
 
-
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
-from jinja2 import DictLoader, StrictUndefined, Undefined
+from jinja2 import FunctionLoader, StrictUndefined, Undefined
 from jinja2.environment import TemplateModule
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS as JINJA_FILTERS
@@ -104,7 +104,7 @@ class LetterEnvironment(ImmutableSandboxedEnvironment):
     def __init__(self, sources: Mapping[str, str]) -> None:
         """Take the texts by their names, like `digest/body.html.j2`."""
         super().__init__(
-            loader=DictLoader(sources),
+            loader=FunctionLoader(lambda name: (sources[name], name, None) if name in sources else None),
             autoescape=_is_html,
             undefined=StrictUndefined,
             trim_blocks=True,

@@ -22,12 +22,19 @@ _FETCHING: Final = frozenset(
 _SAFE_LINK: Final = re.compile(r"(?:https?://[^/]|mailto:|tel:|sms:|#|\x02links\.)", re.IGNORECASE)
 _SAFE_SOURCE: Final = re.compile(r"cid:|data:image/(?:png|jpeg|gif);base64,", re.IGNORECASE)
 _FETCHING_STYLE: Final = re.compile(r"@import|@font-face|url\s*\(|expression\s*\(|image-set\s*\(", re.IGNORECASE)
+_SHEET_ELSEWHERE: Final = re.compile(r"<link|@import", re.IGNORECASE)
 _PLACES: Final = "Print personal fields in running text, links in href, and nothing of them in styles or comments."
 _NO_FETCHING: Final = "A letter may not fetch anything: readers could be watched by it. Leave it out."
 
 
 class Objectionable(Exception):
     """Something that a letter may not contain: what, and what to do."""
+
+
+def inspect_sheets(html: str) -> None:
+    """Raise Objectionable for style sheets outside the letter, before anything could look for them."""
+    if found := _SHEET_ELSEWHERE.search(html):
+        raise Objectionable(f"{found[0]} would fetch a style sheet", _NO_FETCHING)
 
 
 def inspect_html(html: str) -> list[str]:

@@ -23,7 +23,7 @@ from jinja2.exceptions import SecurityError
 
 from campaign.domain.headers import clean_body_text
 from campaign.mail.renderer.environment import Empty, LetterEnvironment, Slot, SlotUsed
-from campaign.mail.renderer.inspection import Objectionable, inspect_html
+from campaign.mail.renderer.inspection import Objectionable, inspect_html, inspect_sheets
 from campaign.mail.renderer.personal import Use, personal_uses
 from campaign.mail.renderer.sources import Fault
 
@@ -77,6 +77,7 @@ class Press:
         context = _scrubbed(job["context"]) | _personal(job)
         subject, text, html = [*(self._part(environment, name, context) for name in roots), ""][:3]
         self._tell(roots[-1])
+        inspect_sheets(html)
         html = _whole(_INLINER.inline(html)) if html else ""
         text = _whole(_tidy(text))
         subject = " ".join(_whole(subject).split())
