@@ -10,6 +10,7 @@ from typing import Final
 
 from campaign.actions import publishing
 from campaign.actions.kit import Kit
+from campaign.domain.addresses import printable
 from campaign.domain.calendar import KeyDate
 from campaign.domain.campaigns import Definition
 from campaign.domain.editions import (
@@ -19,12 +20,14 @@ from campaign.domain.editions import (
     EditionState,
     edition_name,
 )
-from campaign.domain.errors import Conflict, NotFound, NotReady
+from campaign.domain.errors import BadInput, Conflict, NotFound, NotReady
 from campaign.domain.schedule import Plan, everybody_at, extra_plan, plans
+from campaign.domain.shapes import is_slug
 from campaign.store import campaigns, editions
 from campaign.store import waves as stored_waves
 from campaign.store.editions import Edition
 
+_LONGEST_KEY: Final = 40
 _YESTERDAY: Final = timedelta(days=2)
 """How far back planning looks: a local day may have begun 14 hours ago, and lateness allows some more."""
 
@@ -82,6 +85,9 @@ async def send_now(kit: Kit, slug: str, key: str | None = None) -> Edition:
 
     With a `key`, asking twice plans once.
     """
+    if key is not None and not (is_slug(key) and len(key) <= _LONGEST_KEY):
+        msg = f"{printable(key)} cannot be a key."
+        raise BadInput(msg, remedy=f"Use small letters, digits and hyphens, at most {_LONGEST_KEY} of them.")
     async with kit.store.begin() as tx:
         campaign = await campaigns.find(tx, slug)
         if campaign is None:

@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from campaign.actions import planning
 from campaign.actions.kit import Kit
 from campaign.domain.delivery import LIVE, State
 from campaign.domain.errors import NotFound
-from campaign.store import campaigns, editions, relays, reports
-from campaign.store.campaigns import Campaign
+from campaign.store import campaigns, editions, letters, relays, reports
+from campaign.store.campaigns import Approval, Campaign
 from campaign.store.editions import Edition
 from campaign.store.engine import Transaction
 
@@ -90,13 +91,32 @@ async def _editions(tx: Transaction, target: str | None) -> list[Edition]:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What the letters of one language and country say in an edition."""
+
+    language: str
+    country: str
+    subject: str
+    note: str
+
+
+async def one_edition(kit: Kit, key: str | int) -> tuple[Count, list[Said]]:
+    """Return one edition with its counts, and what each of its variants says."""
+    edition = await planning.find_edition(kit, key)
+    async with kit.store.read() as tx:
+        tally = await editions.tally(tx, [edition.id])
+        messages = await letters.of_edition(tx, edition.id)
+    said = [Said(language, variant.rpartition(":")[2], subject, note) for variant, language, subject, note in messages]
+    return Count(edition, tally[edition.id]), said
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """One campaign at a glance."""
 
     campaign: Campaign
     counts: tuple[Count, ...]
-    approved: bool
-    people: int
+    approval: Approval | None
 
 
 async def overview(kit: Kit) -> list[Overview]:
@@ -106,10 +126,9 @@ async def overview(kit: Kit) -> list[Overview]:
         for campaign in await campaigns.every(tx):
             mine = await editions.of_campaign(tx, campaign.id)
             tally = await editions.tally(tx, [edition.id for edition in mine])
-            people, _ = await campaigns.count_audience(tx, campaign.id, campaign.definition.where)
-            approved = await campaigns.last_approval(tx, campaign.id) is not None
+            approval = await campaigns.last_approval(tx, campaign.id)
             counted = tuple(Count(edition, tally[edition.id]) for edition in mine)
-            found.append(Overview(campaign, counted, approved, people))
+            found.append(Overview(campaign, counted, approval))
     return found
 
 
