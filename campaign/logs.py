@@ -25,7 +25,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u
 _DEEP: Final = 6
 _LONG: Final = 20_000
 _MANY_LINES: Final = frozenset({"exception", "stack"})
-_QUIET: Final = ("aiosqlite", "asyncio", "apscheduler", "alembic", "sqlalchemy", "mail.log", "uvicorn.access")
+_QUIET: Final = ("aiosqlite", "asyncio", "apscheduler", "alembic", "sqlalchemy", "mail.log", "uvicorn")
 
 
 def set_up_logs(

@@ -5,7 +5,7 @@ It never approves and never changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
@@ -40,9 +40,10 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What people of one language would get."""
+    """What the readers of some languages would get: their own, or the next that has something to say."""
 
     language: str
+    readers: tuple[str, ...]
     people: int
     subject: str
     choice: Choice
@@ -114,17 +115,22 @@ async def _inspect(kit: Kit, slug: str, about: tuple[str, str], coming: Sequence
 
 
 async def _wordings(kit: Kit, found: Sources, by_language: Mapping[str, int]) -> tuple[Wording, ...]:
-    made: list[Wording] = []
+    """Make the letter of each language; languages whose readers get the same letter are told together."""
     tags = wording.languages(kit, found, by_language)
-    default = tags[0]
+    people = _counted((_speaks(name, tags), count) for name, count in by_language.items())
+    made: dict[tuple[str, Choice], Wording] = {}
     for tag in tags:
         draft: Draft = wording.draft(kit, found, tag, wording.NOWHERE, "inspect")
+        same = draft.spec.language, draft.choice
+        if same in made:
+            before = made[same]
+            made[same] = replace(before, readers=(*before.readers, tag), people=before.people + people.get(tag, 0))
+            continue
         compiled = await compile_letter(kit.renderer, draft.spec)
-        others = sum(count for name, count in by_language.items() if _speaks(name, tags) == default)
-        own = sum(count for name, count in by_language.items() if _speaks(name, tags) == tag)
-        people = others if tag == default else own
-        made.append(Wording(draft.spec.language, people, compiled.subject, draft.choice, compiled.note))
-    return tuple(made)
+        made[same] = Wording(
+            draft.spec.language, (tag,), people.get(tag, 0), compiled.subject, draft.choice, compiled.note
+        )
+    return tuple(made.values())
 
 
 def _speaks(language: str, tags: Sequence[str]) -> str:
@@ -133,7 +139,7 @@ def _speaks(language: str, tags: Sequence[str]) -> str:
     return next((tag for wish in (own, own.partition("-")[0]) for tag in tags if tag.lower() == wish), tags[0])
 
 
-def _counted(pairs: Iterator[tuple[str | None, int]]) -> dict[str, int]:
+def _counted(pairs: Iterable[tuple[str | None, int]]) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, people in pairs:
         found[name or ""] = found.get(name or "", 0) + people

@@ -5,12 +5,13 @@ It never changes a row.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from campaign.actions import planning
 from campaign.actions.kit import Kit
+from campaign.actions.wording import NOWHERE
 from campaign.domain.delivery import LIVE, State
 from campaign.domain.errors import NotFound
 from campaign.store import campaigns, editions, letters, relays, reports
@@ -92,11 +93,12 @@ async def _editions(tx: Transaction, target: str | None) -> list[Edition]:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the letters of one language and country say in an edition."""
+    """What the letters of one language say in an edition, to readers of which languages and helpline countries."""
 
     language: str
-    country: str
     subject: str
+    readers: tuple[str, ...]
+    countries: tuple[str, ...]
     note: str
 
 
@@ -106,8 +108,19 @@ async def one_edition(kit: Kit, key: str | int) -> tuple[Count, list[Said]]:
     async with kit.store.read() as tx:
         tally = await editions.tally(tx, [edition.id])
         messages = await letters.of_edition(tx, edition.id)
-    said = [Said(language, variant.rpartition(":")[2], subject, note) for variant, language, subject, note in messages]
-    return Count(edition, tally[edition.id]), said
+    return Count(edition, tally[edition.id]), _gathered(messages)
+
+
+def _gathered(messages: Sequence[tuple[str, str, str, str]]) -> list[Said]:
+    """Tell variants (`7:pt:BR`) with the same words together."""
+    found: dict[tuple[str, str], Said] = {}
+    for variant, language, subject, note in messages:
+        _, reader, country = variant.rsplit(":", 2)
+        said = found.get((language, subject), Said(language, subject, (), (), note))
+        readers = tuple(dict.fromkeys((*said.readers, reader)))
+        countries = tuple(sorted({*said.countries, *([country] if country != NOWHERE else [])}))
+        found[language, subject] = replace(said, readers=readers, countries=countries)
+    return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +151,7 @@ async def resting_relays(kit: Kit) -> list[relays.Relay]:
         return [one for one in await relays.every(tx) if one.paused_until and one.paused_until > kit.clock.now()]
 
 
-async def deliveries(kit: Kit, target: str, state: State | None = None) -> AsyncIterator[dict[str, Any]]:
+async def deliveries(kit: Kit, target: str, state: State | None = None) -> AsyncGenerator[dict[str, Any], None]:
     """Yield the letters of a campaign or edition as JSON rows, whole and unpaged; erased addresses are null."""
     async with kit.store.read() as tx:
         found = await _editions(tx, target)

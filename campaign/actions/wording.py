@@ -53,7 +53,7 @@ class Sources:
     helplines: Helplines
     catalogue: Catalogue
     sender: SenderIdentity
-    why: str
+    list_name: str
     list_language: str | None
     today: date
 
@@ -110,7 +110,7 @@ async def sources(kit: Kit, campaign: Campaign, step: str, occurrence: str) -> S
         helplines=publishing.helplines(kit),
         catalogue=read_words(kit.renderer.folders),
         sender=identity(kit, campaign.slug, found[0].slug, ", ".join(one.name for one in found)),
-        why=", ".join(one.name for one in found),
+        list_name=", ".join(one.name for one in found),
         list_language=next((one.language for one in found if one.language), None),
         today=kit.clock.now().date(),
     )
@@ -147,11 +147,10 @@ def draft(kit: Kit, found: Sources, language: str, country: str, prefix: str) ->
     }
     context: dict[str, Any] = {
         "subject": definition.subject,
-        "why": found.why,
         "organisation": organisation,
         "campaign": {"title": definition.title, "intro": definition.intro},
         "step": {"name": step.name},
-        "list": {"name": found.why},
+        "list": {"name": found.list_name},
         "key_date": _key_date(found, step, spoken),
         "articles": [_article(found.bodies[card.id]) for card in choice.chosen],
         "helplines": _helplines(found, country, spoken),
@@ -234,17 +233,8 @@ def _article(article: content.Article) -> dict[str, Any]:
 def _helplines(found: Sources, country: str, language: str) -> list[dict[str, Any]]:
     if country == NOWHERE:
         return []
-    return [
-        {
-            "name": line.name,
-            "country": country,
-            "phone": next((number.value for number in line.numbers if number.way == "call"), ""),
-            "text": next((number.value for number in line.numbers if number.way == "text"), ""),
-            "url": line.source,
-            "note": line.note(language),
-        }
-        for line in found.helplines.for_country(country, found.today).shown
-    ]
+    serving = found.helplines.for_country(country, found.today).shown
+    return [line.plain(country, language) for line in serving]
 
 
 async def fallback_zone(kit: Kit, tx: Transaction, campaign: Campaign) -> str:

@@ -185,7 +185,8 @@ def show(key: Key, *, json: Json = False) -> None:
     )
     if messages:
         say()
-        table(("language", "for", "subject"), [(m.language, m.country, m.subject) for m in messages])
+        columns = ("language", "for readers of", "helplines of", "subject")
+        table(columns, [(said.language, said.readers, said.countries, said.subject) for said in messages])
 
 
 @editions_app.command("send")

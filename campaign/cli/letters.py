@@ -12,7 +12,7 @@ import typer
 
 from campaign.cli.campaigns import describe
 from campaign.cli.output import confirm, hint, one_line, record, say, table, warn
-from campaign.cli.phrases import count, day_words, in_words, people, step_words, when_utc
+from campaign.cli.phrases import day_words, in_words, people, step_words, when_utc
 from campaign.cli.running import with_kit
 from campaign.domain.errors import CampaignError
 
@@ -185,7 +185,9 @@ def _say_inspection(found: Inspection) -> None:
         if len(found.coming) > _SHOWN:
             hint(f"and {len(found.coming) - _SHOWN} more within a year")
     say("\nThe next letter:")
-    table(("language", "people", "subject", "articles"), [_wording_row(one) for one in found.wordings])
+    table(
+        ("language", "for readers of", "people", "subject", "articles"), [_wording_row(one) for one in found.wordings]
+    )
     if found.warnings:
         say()
     for warning in found.warnings:
@@ -193,7 +195,7 @@ def _say_inspection(found: Inspection) -> None:
     say()
 
 
-def _wording_row(one: Wording) -> tuple[str, int, str, str]:
+def _wording_row(one: Wording) -> tuple[str, str, int, str, str]:
     chosen = [card.slug for card in one.choice.chosen]
-    articles = f"{count(len(chosen), 'article')}: {', '.join(chosen)}" if chosen else "none, a reminder alone"
-    return one.language, one.people, one_line(one.subject), articles
+    articles = f"{len(chosen)}: {', '.join(chosen)}" if chosen else "none, a reminder alone"
+    return one.language, ", ".join(one.readers), one.people, one_line(one.subject), articles

@@ -170,12 +170,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        return _nobody_reads()
     except CampaignError as error:
         show_error(error)
         return USAGE if isinstance(error, BadInput) else FAILED
     except Exception as error:  # noqa: BLE001 -- the last line before the terminal
         return _fault(error)
     return 0
+
+
+def _nobody_reads() -> int:
+    """End quietly when the reader of our output ended first, as `head` does; Python must not write to it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED
 
 
 def _fault(error: Exception) -> int:
