@@ -43,7 +43,7 @@ _log = get_log()
 
 def create_app(kit: Kit, *, lifespan: Lifespan | None = None) -> FastAPI:
     """Make the pages on an open kit. What people do here is recorded as done by `web`."""
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
     app.state.kit = replace(kit, operator="web")
     app.state.pages = Pages([kit.settings.home / "templates" / "web", asset("templates/web")], kit.settings.language)
     app.add_middleware(SecureAnswers, https=(kit.settings.base_url or "").startswith("https:"))

@@ -48,7 +48,7 @@ async def leave(request: Request, token: str) -> Response:
 async def read_form(request: Request) -> FormData:
     """Read a small form, urlencoded or multipart (RFC 8058 s. 3.2 allows both); anything else is an empty one."""
     try:
-        return await request.form(max_files=_FIELDS, max_fields=_FIELDS, max_part_size=_FIELD_BYTES)
+        return await request.form(max_files=0, max_fields=_FIELDS, max_part_size=_FIELD_BYTES)
     except (ValueError, KeyError, LookupError) as error:
         raise HTTPException(400) from error
 

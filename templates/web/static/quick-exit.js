@@ -1,4 +1,4 @@
-// Leaves this page at once: the button, or Esc twice. Nothing of this page stays behind in the tab's history entry.
+// Leaves this page at once: the button, or Esc twice. What was seen here cannot be gone back to in this tab.
 (() => {
   "use strict";
   const within = 1500;
@@ -25,6 +25,13 @@
     last = event.timeStamp;
     if (escapes === 2) leave();
   });
+  // The page that asks would stay one step back, with its link; the empty home page takes its place.
+  for (const form of document.forms) {
+    form.addEventListener("submit", () => {
+      form.action = window.location.href;
+      window.history.replaceState(null, "", "/");
+    });
+  }
   // A page that comes back from the browser's memory would still be hidden.
   window.addEventListener("pageshow", () => { document.documentElement.hidden = false; });
   document.getElementById("exit-hint").hidden = false;
