@@ -13,14 +13,14 @@ from campaign.mail.words import Words, direction
 PERSON: Final = ("person.name", "person.greeting", "person.address")
 """The personal fields besides links."""
 
-_TOP: Final[Mapping[str, Any]] = {"subject": "", "why": "", "preheader": ""}
-_RECORDS: Final[Mapping[str, Mapping[str, Any]]] = {
+TOP: Final[Mapping[str, Any]] = {"subject": "", "why": "", "preheader": ""}
+RECORDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "organisation": {"name": "", "url": "", "postal_address": ""},
     "campaign": {"title": "", "intro": ""},
     "step": {"name": ""},
     "list": {"name": ""},
 }
-_KEY_DATE: Final[Mapping[str, Any]] = {
+KEY_DATE: Final[Mapping[str, Any]] = {
     "name": "",
     "date": "",
     "end": "",
@@ -29,7 +29,7 @@ _KEY_DATE: Final[Mapping[str, Any]] = {
     "source": "",
     "theme": "",
 }
-_ROWS: Final[Mapping[str, Mapping[str, Any]]] = {
+ROWS: Final[Mapping[str, Mapping[str, Any]]] = {
     "articles": {
         "title": "",
         "summary": "",
@@ -71,11 +71,11 @@ def complete(spec: LetterSpec, words: Words) -> dict[str, Any]:
     given = spec.context
     key_date = given.get("key_date")
     return {
-        **_TOP,
+        **TOP,
         **given,
-        **{name: {**default, **(given.get(name) or {})} for name, default in _RECORDS.items()},
-        **{name: _rows(default, given.get(name) or ()) for name, default in _ROWS.items()},
-        "key_date": {**_KEY_DATE, **key_date} if key_date else None,
+        **{name: {**default, **(given.get(name) or {})} for name, default in RECORDS.items()},
+        **{name: _rows(default, given.get(name) or ()) for name, default in ROWS.items()},
+        "key_date": {**KEY_DATE, **key_date} if key_date else None,
         "words": dict(words),
         "language": spec.language,
         "dir": direction(spec.language),

@@ -104,7 +104,7 @@ async def test_text_and_html_say_the_same(renderer: Renderer) -> None:
         *(ARTICLE[key] for key in ("title", "summary", "source_name")),
         *(KEY_DATE[key] for key in ("name", "proclaimed_by")),
         *(helpline[key] for key in ("name", "phone", "text", "hours")),
-        *("Friday, 30 July 2027", "In 30 days", "12 September 2022", "Number checked on 1 November 2026"),
+        *("Friday, 30 July 2027", "In 30 days", "Published on 12 September 2022", "Number checked on 1 November 2026"),
         *("Mentions violence", "Their papers are taken away.", "What the reports count"),
     ):
         assert said in html

@@ -383,7 +383,7 @@ MARKDOWN = [
     (
         "# A\n\nText *soft* **strong**",
         "<h3>A</h3>\n<p>Text <em>soft</em> <strong>strong</strong></p>",
-        "A\n=\n\nText soft strong",
+        "A\n~\n\nText soft strong",
     ),
     ("[x](https://example.org/)", '<p><a href="https://example.org/">x</a></p>', "x (https://example.org/)"),
     (

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 from babel import Locale
 
+from campaign.mail import context
+from campaign.mail.renderer.environment import BORROWED_FILTERS
+from campaign.mail.renderer.filters import FILTERS
 from campaign.mail.words import WordsBroken, direction, read_words
+from tests.house.source import ROOT
 from tests.mail.samples import LANGUAGES, SHIPPED
 
 WORDS = tomllib.loads((SHIPPED / "email/_base/words.toml").read_text(encoding="utf-8"))
@@ -43,6 +47,12 @@ def _gaps(text: str) -> set[str]:
     return set(re.findall(r"\{(\w+)\}", text))
 
 
+def test_every_word_is_used() -> None:
+    in_composer = {"greeting", "greeting_named", "test"}
+    templates = "".join(path.read_text(encoding="utf-8") for path in (SHIPPED / "email").glob("*/*.j2"))
+    assert WORDS["en"].keys() - set(re.findall(r"words\.(\w+)", templates)) == in_composer
+
+
 def test_a_home_overlays_single_words_and_adds_languages(tmp_path: Path) -> None:
     path = tmp_path / "email/_base/words.toml"
     path.parent.mkdir(parents=True)
@@ -65,3 +75,23 @@ def test_a_home_overlays_single_words_and_adds_languages(tmp_path: Path) -> None
 
 def test_scripts_from_right_to_left_are_known() -> None:
     assert [direction(tag) for tag in ("ar", "ar-EG", "fa_IR", "HE", "en", "pt-BR")] == ["rtl"] * 4 + ["ltr"] * 2
+
+
+def test_the_handbook_names_what_templates_know_and_can_do() -> None:
+    """docs/templates.md is the contract: each field with a default is in it, each filter, and nothing that is not there."""
+    handbook = (ROOT / "docs/templates.md").read_text(encoding="utf-8")
+    for record, fields in {**context.RECORDS, "key_date": context.KEY_DATE}.items():
+        assert _documented(handbook, record) == fields.keys(), record
+    for rows, fields in context.ROWS.items():
+        assert _documented(handbook, rows.removesuffix("s")) == fields.keys(), rows
+    assert _documented(handbook, "person") == {name.partition(".")[2] for name in context.PERSON}
+    assert all(f"| `{name}`" in handbook for name in context.TOP)
+    ours = set(re.findall(r"\\\|(\w+)", handbook))
+    assert ours == FILTERS.keys()
+    assert all(f"`{name}`" in handbook for name in BORROWED_FILTERS)
+
+
+def _documented(handbook: str, record: str) -> set[str]:
+    """The fields that table rows give for a record: `record.name`, `.url`."""
+    rows = [line.split("|")[1] for line in handbook.splitlines() if line.startswith(f"| `{record}.")]
+    return {name for row in rows for name in re.findall(r"\.(\w+)`", row)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from functools import lru_cache
 from typing import Final
 
 import nh3
@@ -23,10 +24,14 @@ _CLEANER: Final = nh3.Cleaner(
 )
 _SHOWN_LINK: Final = re.compile(r"(?:https?|mailto|tel):", re.IGNORECASE)
 _NARROWEST: Final = 24
+_REMEMBERED: Final = 64
+"""Bodies kept ready: a letter that is rendered for each person asks for the same few each time."""
 _RULE: Final = "* * *"
-_RULED: Final = ("=", "-")
+_UNDER_HEADING: Final = "~"
+"""Below the letter's own headings stand = and -."""
 
 
+@lru_cache(_REMEMBERED)
 def to_html(markdown: str) -> str:
     """Return Markdown as sanitised HTML: headings from h3 on (h1, h2 are the letter's own), pictures as their text."""
     tokens = _MARKDOWN.parse(markdown)
@@ -36,6 +41,7 @@ def to_html(markdown: str) -> str:
     return _CLEANER.clean(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})).strip()
 
 
+@lru_cache(_REMEMBERED)
 def to_text(markdown: str, *, width: int = 72, indent: str = "") -> str:
     """Return Markdown as plain text in lines of at most `width` columns (links stay whole), each after `indent`."""
     blocks = _blocks(SyntaxTreeNode(_MARKDOWN.parse(markdown)).children, max(width, _NARROWEST))
@@ -66,8 +72,7 @@ def _block(node: SyntaxTreeNode, width: int) -> str:
     match node.type:
         case "heading":
             text = filled(_inline(node), width=width)
-            mark = _RULED[0] if node.tag in {"h1", "h2"} else _RULED[1]
-            return f"{text}\n{mark * max(map(len, text.split(chr(10))))}"
+            return f"{text}\n{_UNDER_HEADING * max(map(len, text.split(chr(10))))}"
         case "bullet_list" | "ordered_list":
             return _list(node, width)
         case "blockquote":

@@ -144,7 +144,7 @@ def _scrubbed(value: Any) -> Any:
 
 def _whole(text: str) -> str:
     """Drop the marks of empty values; refuse half a mark, which a filter or a control character would leave."""
-    text = text.replace(Empty.MARK, "")
+    text = text.replace(Empty.MARK, "").replace("\r", "")
     if _STRAY.search(text):
         raise Refused(
             "a personal field was changed on its way, or a control character stands in the text", "Print it alone."
