@@ -7,6 +7,7 @@ import html
 import re
 import tomllib
 from datetime import timedelta
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -317,7 +318,7 @@ class TestWords:
     def test_are_chosen_as_the_browser_asks(self, accepted: str, language: str) -> None:
         assert Pages([asset("templates/web")], "en").language(accepted) == language
 
-    def test_a_home_may_change_single_words(self, tmp_path) -> None:  # type: ignore[no-untyped-def] -- pytest's folder
+    def test_a_home_may_change_single_words(self, tmp_path: Path) -> None:
         (tmp_path / "words").mkdir()
         (tmp_path / "words" / "en.toml").write_text('site = "Post"\n[problem]\n404_title = "Lost"\n')
         pages = Pages([tmp_path, asset("templates/web")], "en-GB")
