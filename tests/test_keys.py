@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from campaign.domain.addresses import parse_address
@@ -21,8 +23,12 @@ def test_what_is_sealed_opens_for_its_purpose_with_any_key_on_the_ring() -> None
     assert ring(NEW, OLD).open(sealed, purpose="address") == "reader-07@example.org"
 
 
-@pytest.mark.parametrize(("keys", "purpose", "cut"), [((NEW,), "address", 0), ((OLD,), "name", 0), ((OLD,), "address", 1)])
-def test_a_wrong_key_a_wrong_purpose_and_a_cut_are_told_apart_from_nothing(keys: tuple[bytes, ...], purpose: str, cut: int) -> None:
+@pytest.mark.parametrize(
+    ("keys", "purpose", "cut"), [((NEW,), "address", 0), ((OLD,), "name", 0), ((OLD,), "address", 1)]
+)
+def test_a_wrong_key_a_wrong_purpose_and_a_cut_are_told_apart_from_nothing(
+    keys: tuple[bytes, ...], purpose: str, cut: int
+) -> None:
     sealed = ring(OLD).seal("reader-07@example.org", purpose="address")
     with pytest.raises(SealBroken) as broken:
         ring(*keys).open(sealed[: len(sealed) - cut], purpose=purpose)
@@ -42,8 +48,6 @@ def test_an_address_key_depends_on_the_mailbox_and_the_suppression_key_alone() -
 
 
 def test_fresh_keys_have_32_bytes() -> None:
-    import base64
-
     clock = FrozenClock()
     assert len(base64.urlsafe_b64decode(fresh_key(clock))) == 32
     assert fresh_key(clock) != fresh_key(clock)

@@ -119,7 +119,7 @@ async def _snapshot(kit: Kit, campaign: Campaign, edition_id: int) -> None:
 
 
 async def start_due(kit: Kit) -> int:
-    """Start ready editions whose first instant has come, miss those found too late, finish those with no live letter."""
+    """Start ready editions whose first instant has come, miss those found too late, finish those without live ones."""
     now = kit.clock.now()
     moved = 0
     async with kit.store.read() as tx:

@@ -136,14 +136,14 @@ class _Hooks:
     def __init__(self, catcher: Catcher) -> None:
         self._catcher = catcher
 
-    async def handle_EHLO(  # noqa: N802
+    async def handle_EHLO(  # noqa: N802 -- the name that aiosmtpd calls
         self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
         """Say that commands may come in groups, so that a rehearsal goes the way of the real thing."""
         session.host_name = hostname
         return [*responses[:-1], "250-PIPELINING", "250-ENHANCEDSTATUSCODES", responses[-1]]
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 -- the name that aiosmtpd calls
         """Keep the letter."""
         content = envelope.content
         letter = content if isinstance(content, bytes) else (content or "").encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,8 +28,8 @@ ME = "worker-1"
 
 
 @pytest.fixture
-async def kit(store: Store, clock: FrozenClock, home: Path) -> AsyncIterator[Kit]:
-    yield a_kit(store, clock, home)
+async def kit(store: Store, clock: FrozenClock, home: Path) -> Kit:
+    return a_kit(store, clock, home)
 
 
 async def a_sending_edition(kit: Kit, people: int = 5) -> int:

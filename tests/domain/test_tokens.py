@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,7 +54,4 @@ def test_a_foreign_key_signs_nothing_for_us() -> None:
 
 
 def test_keys_are_derived_by_hkdf_as_rfc_5869_has_it() -> None:
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
     assert derive(NEW, "a purpose") == HKDF(SHA256(), 32, None, b"a purpose").derive(NEW)

@@ -46,7 +46,7 @@ class Keeper:
         session.host_name = hostname
         return [*responses[:-1], *(f"250-{offer}" for offer in self._offers), responses[-1]]
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 -- the name that aiosmtpd calls
         self.letters.append((envelope.mail_from, envelope.rcpt_tos, envelope.content, envelope.mail_options))
         self.secure.append(server.transport.get_extra_info("sslcontext") is not None)
         return "250 2.0.0 kept"
