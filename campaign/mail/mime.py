@@ -23,6 +23,7 @@ _PLAIN_VALUE: Final = re.compile(
 )
 _ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _SHORT_PHRASE: Final = 60
+_TOO_LONG: Final = re.compile(rb"^(?:[^\n]{77,}$|[^\n]{76}\Z)", re.MULTILINE)
 _TEMPTING: Final = re.compile(rb"^(?:\.|From )", re.MULTILINE)
 _FIELD: Final = re.compile(rb"[A-Za-z][A-Za-z-]*:(?: [^\r\n]+\r\n)(?:[ \t][^\r\n]*[^\r\n \t][^\r\n]*\r\n)*")
 
@@ -35,9 +36,20 @@ def quoted_printable(text: str) -> bytes:
     if _PLAIN_VALUE.fullmatch(text) and not text.startswith("From "):
         return text.encode("ascii")
     encoded = binascii.b2a_qp(text.encode(), istext=True).replace(b"\r\n", b"\n")
+    encoded = _TOO_LONG.sub(_broken, encoded)
     while _TEMPTING.search(encoded):
         encoded = _TEMPTING.sub(lambda found: b"=%02X=\n" % found[0][0] + found[0][1:], encoded)
     return encoded.replace(b"\n", b"\r\n")
+
+
+def _broken(line: re.Match[bytes]) -> bytes:
+    """Break a line of 77 or 78 characters, as `b2a_qp` makes them now and then, but not within an escape.
+
+    The last line gets room for the soft break that may follow it.
+    """
+    cut = WIDTH - 4
+    cut -= 2 if line[0][cut - 2 : cut - 1] == b"=" else 1 if line[0][cut - 1 : cut] == b"=" else 0
+    return line[0][:cut] + b"=\n" + line[0][cut:]
 
 
 def unstructured(name: str, text: str) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from campaign.domain.addresses import Address
@@ -201,6 +201,7 @@ async def test_both_ways_of_making_a_letter_agree_for_every_name(renderer: Rende
 
 
 @given(name=NAMES)
+@example("000\xa1" + "\U00010000" * 5)
 async def test_no_name_breaks_a_letter(renderer: Renderer, name: str) -> None:
     compiled = await compile_letter(renderer, spec("slots"))
     letter = fill(compiled, replace(READER, name=name))
@@ -328,11 +329,15 @@ async def test_an_operator_sees_the_subject_with_its_gaps(renderer: Renderer) ->
     assert (await compile_letter(renderer, spec())).subject == "Reach every victim"
 
 
-@given(text=st.text(max_size=500) | st.text(". From=\n\t é", max_size=200))
+@given(text=st.text(max_size=500) | st.text(". From=\n\t é", min_size=60, max_size=200))
+@example("000\xa1" + "\U00010000" * 5 + ",")
+@example(" é\taa=aa==é .aaa .aaaa=aéaaaéaaa=aa. aaaaa= \né\naaaaa\n .aaaéa.aaa =aaaaaaa")
+@example("Hello 000\xa1" + "\U00010000" * 5 + ",")
 async def test_quoted_printable_is_read_back_as_it_was(text: str) -> None:
     text = text.replace("\r", "").encode("utf-8", "replace").decode()
     encoded = quoted_printable(text)
     assert max(map(len, encoded.split(b"\r\n"))) <= 76
+    assert len(encoded.rpartition(b"\r\n")[2]) <= 75
     assert not re.search(rb"^(\.|From )", encoded, re.MULTILINE)
     frame = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
     payload = _message(frame + encoded).get_payload(decode=True)
