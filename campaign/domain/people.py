@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -86,16 +87,18 @@ def parse_person(address: str, name: str = "", country: str = "", language: str 
 
 def clean_name(text: str) -> str | None:
     """Return a name on one line with single spaces, in NFC, or None for an empty one; refuse what hides something."""
-    if _FORBIDDEN.search(text):
+    plain = text.isascii() and text.isprintable()
+    if not plain and _FORBIDDEN.search(text):
         msg = f"The name {printable(text)} holds control characters."
         raise PersonRefused(msg, remedy="Type the name again.")
     name = " ".join(text.split())
     if len(name) > MAX_NAME:
         msg = f"A name of {len(name)} characters is too long."
         raise PersonRefused(msg, remedy=f"Names have {MAX_NAME} characters at most.")
-    return (name if name.isascii() else unicodedata.normalize("NFC", name)) or None
+    return (name if plain else unicodedata.normalize("NFC", name)) or None
 
 
+@functools.lru_cache(maxsize=1_000)
 def parse_country(text: str) -> str:
     """Read a country code (ISO 3166-1 alpha-2) in any case."""
     code = text.strip().upper()
@@ -106,6 +109,7 @@ def parse_country(text: str) -> str:
     raise PersonRefused(msg, remedy=f"Write {meant}." if meant else "Write two letters of ISO 3166, such as US or GB.")
 
 
+@functools.lru_cache(maxsize=1_000)
 def parse_language(text: str) -> str:
     """Read a language tag (BCP 47: language, script, region) and give it the usual capitals: `pt-BR`, `zh-Hant`."""
     found = _LANGUAGE.fullmatch(text.strip())

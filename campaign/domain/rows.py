@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Final
 
@@ -42,22 +43,24 @@ class ColumnsRefused(BadInput):
     code = "columns_refused"
 
 
-@dataclass(frozen=True, slots=True)
 class Columns:
-    """Where each field stands in a row (from 0), and the names of the columns that nobody will read."""
+    """Where each field stands in a row, and the names of the columns that nobody will read."""
 
-    places: tuple[int | None, ...]
-    width: int
-    ignored: tuple[str, ...] = ()
+    def __init__(self, places: Mapping[str, int], header: Sequence[str]) -> None:
+        """Take the place (from 0) of each field that the table has."""
+        self._width = len(header)
+        self._pick = itemgetter(*(places.get(field, self._width) for field in FIELDS))
+        used = set(places.values())
+        self.ignored: Final = tuple(name.strip() for at, name in enumerate(header) if at not in used and name.strip())
 
     def read(self, cells: Sequence[str]) -> Person:
         """Return the person of one row, where missing cells are empty; raise BadInput saying what is wrong with it."""
-        if len(cells) > self.width and any(map(str.strip, cells[self.width :])):
-            msg = f"There are {len(cells)} cells under {self.width} column names."
+        over = len(cells) - self._width
+        if over > 0 and any(cells[self._width :]):
+            msg = f"There are {len(cells)} cells under {self._width} column names."
             raise PersonRefused(msg, remedy="Put cells that hold a comma into quotation marks.")
-        address, name, country, language, timezone = (
-            cells[place] if place is not None and place < len(cells) else "" for place in self.places
-        )
+        whole = (*cells[: self._width], "") if over >= 0 else (*cells, *("",) * (1 - over))
+        address, name, country, language, timezone = self._pick(whole)
         if not address.strip():
             msg = "There is no address."
             raise PersonRefused(msg)
@@ -87,12 +90,7 @@ def find_columns(header: Sequence[str]) -> Columns:
             names = " and ".join(printable(header[at]) for at in places)
             msg = f"The columns {names} both mean the {field}."
             raise ColumnsRefused(msg, remedy="Keep one of them, and give the other one another name.")
-    used = {places[0] for places in found.values() if places}
-    return Columns(
-        tuple(found[field][0] if found[field] else None for field in FIELDS),
-        len(header),
-        tuple(cell.strip() for at, cell in enumerate(header) if at not in used and cell.strip()),
-    )
+    return Columns({field: places[0] for field, places in found.items() if places}, header)
 
 
 def _plain(name: str) -> str:
@@ -100,6 +98,7 @@ def _plain(name: str) -> str:
     return _NO_WORD.sub("", unicodedata.normalize("NFKD", name).casefold())
 
 
+@functools.lru_cache(maxsize=1_000)
 def _zone(text: str) -> str:
     zone = zone_name(text)
     if zone is None:

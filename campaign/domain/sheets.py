@@ -8,8 +8,7 @@ from __future__ import annotations
 import csv
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_RECORD: Final = 1_000_000
 """Characters of one record, and of one line, beyond which it is refused."""
@@ -18,8 +17,7 @@ _SHOWN: Final = 200
 _DELIMITERS: Final = ",;\t"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record: the line it begins on (from 1), its cells, and why it cannot be read ("" when it can)."""
 
     line: int
@@ -71,7 +69,7 @@ class Sheet:
             line = self._line + 1
             try:
                 for cells in reader:
-                    if any(map(str.strip, cells)):
+                    if any(cells):
                         yield Record(line, cells)
                     self._taken.clear()
                     line = self._line + 1
@@ -87,17 +85,18 @@ class Sheet:
         while line := self._next_line():
             held = held + len(line) if taken else len(line)
             taken.append(line)
-            if held > MAX_RECORD or isinstance(line, _Cut):
+            if held > MAX_RECORD or type(line) is _Cut:
                 raise _TooLongError
             yield line
 
     def _next_line(self) -> str:
         """Give the next line; of one that is too long keep the beginning and read past the rest."""
         line = self._ahead.popleft() if self._ahead else self._readline(MAX_RECORD)
-        self._line += bool(line)
-        if len(line) < MAX_RECORD or line.endswith(("\n", "\r")) or isinstance(line, _Cut):
+        if line:
+            self._line += 1
+        if len(line) < MAX_RECORD or line[-1] in "\r\n":
             return line
-        while (rest := self._readline(MAX_RECORD)) and not rest.endswith(("\n", "\r")):
+        while (rest := self._readline(MAX_RECORD)) and rest[-1] not in "\r\n":
             pass
         return _Cut(line[:_SHOWN])
 

@@ -1,0 +1,119 @@
+"""Finds and shows people: by exact address, by a part of a name or address, by list. It never changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from campaign.actions import listing
+from campaign.actions.kit import Kit
+from campaign.actions.subscribing import Standing, standing
+from campaign.domain.addresses import AddressRefused, parse_address
+from campaign.domain.consent import SubscriptionState
+from campaign.domain.errors import BadInput
+from campaign.domain.people import SUPPRESSED, PersonRow
+from campaign.store import consents, people, roster
+from campaign.store.consents import Consent
+from campaign.store.people import Post
+from campaign.store.roster import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that is known about one person."""
+
+    standing: Standing
+    since: datetime
+    consents: tuple[Consent, ...]
+    letters: tuple[Post, ...]
+
+
+async def rows(kit: Kit, slug: str | None = None) -> AsyncIterator[PersonRow]:
+    """Give everybody on one list, or on all of them, one row for each person and list.
+
+    Rows come page by page, each from a short look at the database; who moves meanwhile may be seen in either state.
+    """
+    async with kit.store.read() as tx:
+        wanted = [await listing.require(tx, slug, retired=True)] if slug else None
+    if wanted is None:
+        async for entry in _everybody(kit):
+            if entry.list is not None:
+                yield _row(kit, entry)
+        return
+    for state in (SubscriptionState.ACTIVE, SubscriptionState.PENDING, SubscriptionState.LEFT):
+        after = 0
+        while page := await _page(kit, wanted[0].id, state, after):
+            for entry in page:
+                yield _row(kit, entry)
+            after = page[-1].subscriber_id
+
+
+async def _page(kit: Kit, list_id: int, state: SubscriptionState, after: int) -> list[Entry]:
+    async with kit.store.read() as tx:
+        return list(await roster.on_list(tx, list_id, state, after))
+
+
+async def _everybody(kit: Kit) -> AsyncIterator[Entry]:
+    after = 0
+    while True:
+        async with kit.store.read() as tx:
+            page = await roster.everybody(tx, after)
+        if not page:
+            return
+        for entry in page:
+            yield entry
+        after = page[-1].subscriber_id
+
+
+def is_exact(text: str) -> bool:
+    """Say whether a text is a whole address, which is found at once; any other needs a look at everybody."""
+    try:
+        parse_address(text)
+    except AddressRefused:
+        return False
+    return True
+
+
+async def find(kit: Kit, text: str) -> AsyncIterator[PersonRow]:
+    """Give the people whose address is `text`, or (where it is no whole address) whose address or name holds it.
+
+    Addresses and names are sealed, so a part of one is searched by opening every row: some seconds for a million.
+    """
+    wanted = text.strip().casefold()
+    if not wanted:
+        raise BadInput("There is nothing to look for.", remedy="Give an address, or a part of an address or a name.")
+    if is_exact(text):
+        async with kit.store.read() as tx:
+            person = await people.find(tx, kit.keys.address_key(parse_address(text)))
+            found = await roster.of_person(tx, person.id) if person else ()
+        for entry in found:
+            yield _row(kit, entry)
+        return
+    async for entry in _everybody(kit):
+        row = _row(kit, entry)
+        if wanted in row.address.casefold() or wanted in row.name.casefold():
+            yield row
+
+
+def _row(kit: Kit, entry: Entry) -> PersonRow:
+    return PersonRow(
+        kit.keys.open(entry.address_sealed, purpose="address"),
+        kit.keys.open(entry.name_sealed, purpose="name") if entry.name_sealed else "",
+        entry.list or "",
+        SUPPRESSED if entry.suppressed else (entry.state.value if entry.state else ""),
+        entry.country,
+        entry.language,
+        entry.timezone,
+    )
+
+
+async def show(kit: Kit, address: str) -> Page:
+    """Return all that is known about one person; raise NotFound for nobody."""
+    who = await standing(kit, address)
+    async with kit.store.read() as tx:
+        person = await people.find(tx, kit.keys.address_key(who.address))
+        since = person.created_at if person else kit.clock.now()
+        given = await consents.of_person(tx, person.id) if person else []
+        letters = await people.letters_of(tx, person.id) if person else []
+    return Page(who, since, tuple(given), tuple(letters))

@@ -1,0 +1,246 @@
+"""Puts the people of a file on a list, chunk by chunk: what a crash interrupts, the same command continues.
+
+Each chunk is one transaction, and says in it how far the import is: nothing is done twice and nothing is lost.
+Who left, was suppressed or erased is refused, never resubscribed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from campaign.actions import joining, listing
+from campaign.actions.kit import Kit
+from campaign.actions.rejecting import Refused, Rejects
+from campaign.actions.unpacking import Chunk, Looked, Row, Unpacking, look_over
+from campaign.domain.consent import Source, SubscriptionState
+from campaign.domain.errors import BadInput, Conflict
+from campaign.domain.joining import Membership, Step, Way, next_step, why_refused
+from campaign.domain.shapes import is_line
+from campaign.logs import get_log
+from campaign.store import consents, imports, people, staging
+from campaign.store.consents import Given
+from campaign.store.engine import Transaction
+from campaign.store.imports import Run, Tally
+from campaign.store.staging import Known
+
+Progress = Callable[[int, float], None]
+"""Told after each chunk: rows done so far, and rows a second in this run."""
+
+CHUNK: Final = 10_000
+"""Rows of one transaction: a leave waits for one chunk at most."""
+
+_CHUNK_ASKING: Final = 500
+"""With a letter for each person a chunk takes longer."""
+
+_SHOWN: Final = 20
+_MAX_WORDING: Final = 2_000
+_log = get_log()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be imported: a file, onto a list, under the wording of a consent (with where and when it was given).
+
+    `confirm` asks each person by letter instead of taking the consent as given. `dry_run` writes nothing.
+    """
+
+    path: Path
+    list: str
+    wording: str
+    confirm: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a file: counts over all runs of this import, the file of refused rows, and the first of them.
+
+    `resumed` rows were done by an earlier run; `ignored` columns were not read.
+    """
+
+    tally: Tally
+    rejects: Path | None
+    shown: tuple[Refused, ...]
+    resumed: int
+    ignored: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is to be done about the rows of one chunk."""
+
+    join: list[Row] = field(default_factory=list)
+    confirm: list[int] = field(default_factory=list)
+    agree: list[int] = field(default_factory=list)
+    change: dict[int, dict[str, Any]] = field(default_factory=dict)
+    refused: list[Refused] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+
+
+async def run(kit: Kit, order: Order, progress: Progress = lambda _rows, _rate: None) -> Report:
+    """Import a file; the same order again goes on where it stopped, and changes nothing where it was finished.
+
+    Raises FileRefused or ColumnsRefused before anything is written, Conflict when another process does the same.
+    """
+    wording = _check_wording(order.wording)
+    looked = await asyncio.to_thread(look_over, order.path)
+    unpacking = Unpacking(order.path, kit.keys, looked.lines)
+    try:
+        work = _Import(kit, order, unpacking)
+        await work.begin(looked, wording)
+        return await work.go_on(progress)
+    finally:
+        unpacking.close()
+
+
+def _check_wording(text: str) -> str:
+    wording = " ".join(text.split())
+    if wording and is_line(wording, _MAX_WORDING):
+        return wording
+    raise BadInput(
+        "An import needs to say how these people consented.",
+        remedy='Write --consent "the wording they agreed to, where, when".',
+    )
+
+
+class _Import:
+    """One run of one import."""
+
+    def __init__(self, kit: Kit, order: Order, unpacking: Unpacking) -> None:
+        self._kit, self._order, self._unpacking = kit, order, unpacking
+        self._way = Way.IMPORT_ASKING if order.confirm else Way.IMPORT
+        self._tally = Tally()
+        self._shown: list[Refused] = []
+        self._list_id = self._wording_id = self._id = self._resumed = 0
+        self._rejects: Rejects | None = None
+
+    async def begin(self, looked: Looked, wording: str) -> None:
+        """Find the unfinished import of this file, list and wording, or begin one; and pass over what it has done."""
+        kit, order = self._kit, self._order
+        async with kit.store.begin() as tx:
+            self._list_id = (await listing.require(tx, order.list)).id
+            if order.dry_run:
+                self._wording_id = await consents.find_wording(tx, wording, kit.settings.language) or 0
+                return
+            self._wording_id = await consents.wording(tx, wording, kit.settings.language)
+            this = Run(self._list_id, order.path.name, looked.digest, order.confirm, self._wording_id)
+            self._id, self._tally = await imports.begin(tx, this, kit.operator, kit.clock.now())
+        self._resumed = self._tally.rows_done
+        done = await asyncio.to_thread(self._unpacking.skip, self._resumed)
+        name = "".join(c if c.isalnum() or c in "-_" else "-" for c in order.path.stem)[:60]
+        path = kit.settings.home / "imports" / f"{self._id}-{name}.rejects.csv"
+        self._rejects = Rejects(path, self._unpacking.header, done)
+
+    async def go_on(self, progress: Progress) -> Report:
+        """Do the chunks that are left."""
+        kit, started = self._kit, self._kit.clock.monotonic()
+        most = _CHUNK_ASKING if self._order.confirm else CHUNK
+        while (chunk := await asyncio.to_thread(self._unpacking.next_chunk, most)).records:
+            async with kit.store.begin() as tx:
+                await self._do(tx, chunk)
+            seconds = max(kit.clock.monotonic() - started, 1e-6)
+            progress(self._tally.rows_done, (self._tally.rows_done - self._resumed) / seconds)
+        rejects = await self._finish()
+        return Report(self._tally, rejects, tuple(self._shown), self._resumed, self._unpacking.columns.ignored)
+
+    async def _finish(self) -> Path | None:
+        kit = self._kit
+        if self._rejects is None:
+            return None
+        async with kit.store.begin() as tx:
+            await imports.finish(tx, self._id, kit.clock.now())
+        if self._order.confirm:
+            kit.doorbell.ring()
+        _log.info("import_finished", import_id=self._id, rows=self._tally.rows_done, refused=self._tally.refused)
+        return self._rejects.close()
+
+    async def _do(self, tx: Transaction, chunk: Chunk) -> None:
+        """Do one chunk in one transaction; the file of refused rows is on disk before it commits."""
+        await staging.hold_people(tx)
+        found = await staging.known(tx, self._list_id, self._wording_id, [row.key for row in chunk.rows])
+        batch = self._sort_out(chunk, found)
+        after = self._tally + batch.tally
+        self._shown += batch.refused[: _SHOWN - len(self._shown)]
+        if self._rejects is not None:
+            if not await imports.advance(tx, self._id, self._tally, after):
+                raise Conflict("This file is being imported elsewhere at this moment.")
+            await self._write(tx, batch)
+            self._rejects.add(batch.refused)
+        self._tally = after
+
+    async def _write(self, tx: Transaction, batch: _Batch) -> None:
+        kit, now = self._kit, self._kit.clock.now()
+        given = Given(self._wording_id, Source.IMPORT, now, kit.operator, self._id)
+        state = SubscriptionState.PENDING if self._order.confirm else SubscriptionState.ACTIVE
+        if batch.join:
+            sealed = [joining.sealed(kit, row.person, row.key) for row in batch.join]
+            await staging.join(tx, sealed, self._list_id, state, given)
+            if self._order.confirm:
+                await self._ask(tx)
+        await people.confirm(tx, batch.confirm, now)
+        await consents.record(tx, batch.agree, given)
+        await staging.change(tx, batch.change, now)
+
+    async def _ask(self, tx: Transaction) -> None:
+        for subscriber_id, subscription_id in await staging.joined(tx, self._list_id):
+            person = await people.by_id(tx, subscriber_id)
+            standing = await people.subscription_by_id(tx, subscription_id)
+            if person is not None and standing is not None:
+                await joining.ask_by_letter(self._kit, tx, person, standing)
+
+    def _sort_out(self, chunk: Chunk, found: dict[bytes, Known]) -> _Batch:
+        """Decide about each row, in the file's order."""
+        batch = _Batch(refused=list(chunk.refused))
+        changed = 0
+        for row in chunk.rows:
+            known = found.get(row.key)
+            if known is None:
+                batch.join.append(row)
+            else:
+                changed += self._sort_known(row, known, batch)
+        batch.refused.sort(key=lambda one: one.line)
+        added, refused = len(batch.join), len(batch.refused)
+        unchanged = len(chunk.rows) + len(chunk.refused) - added - changed - refused
+        batch.tally = Tally(chunk.records, added, changed, unchanged, refused)
+        return batch
+
+    def _sort_known(self, row: Row, known: Known, batch: _Batch) -> bool:
+        """Decide about somebody who is known; say whether that changes something besides putting them on the list."""
+        membership = Membership(known.state, known.left_at, known.suppressed)
+        step = next_step(membership, self._way)
+        if step is Step.REFUSE:
+            batch.refused.append(Refused(row.line, why_refused(membership), row.cells))
+            return False
+        changes = self._changes(row, known)
+        if changes and known.subscriber_id is not None:
+            batch.change[known.subscriber_id] = changes
+        if known.subscription_id is None:
+            batch.join.append(row)
+            return False
+        if step is Step.ACTIVATE:
+            batch.confirm.append(known.subscription_id)
+        agrees = self._way.consented and not known.consented
+        if agrees:
+            batch.agree.append(known.subscription_id)
+        return bool(changes) or step is Step.ACTIVATE or agrees
+
+    def _changes(self, row: Row, known: Known) -> dict[str, Any]:
+        """Return what the row says differently, with all columns; an empty cell says nothing."""
+        keys, person = self._kit.keys, row.person
+        now = {"country": known.country, "language": known.language, "timezone": known.timezone}
+        new = now | person.attributes
+        name = keys.open(known.name_sealed, purpose="name") if person.name and known.name_sealed else None
+        renamed = bool(person.name) and person.name != name
+        if new == now and not renamed:
+            return {}
+        sealed = keys.seal(person.name, purpose="name") if renamed and person.name else known.name_sealed
+        return {"name_sealed": sealed, **new}
+
+
+def first_refused(shown: Sequence[Refused]) -> list[str]:
+    """Return refused rows as lines to read: `line 12: reason`."""
+    return [f"line {one.line}: {one.reason}" for one in shown]

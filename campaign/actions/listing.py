@@ -1,0 +1,91 @@
+"""Lists are made, edited and closed. It never touches a person on one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from campaign.actions.kit import Kit
+from campaign.domain.editions import check_slug
+from campaign.domain.errors import Conflict, NotFound
+from campaign.domain.lists import Terms, checked
+from campaign.store import lists
+from campaign.store.engine import Transaction
+from campaign.store.lists import MailingList
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One list, and how many people it has by the state of their subscription."""
+
+    list: MailingList
+    people: Mapping[str, int]
+
+
+async def add(kit: Kit, slug: str, terms: Terms) -> bool:
+    """Make a list; return False when the same one is there already, raise Conflict when another one has the name."""
+    check_slug(slug)
+    terms = checked(terms)
+    async with kit.store.begin() as tx:
+        if await lists.add(tx, slug, terms, kit.clock.now()):
+            return True
+        found = await lists.find(tx, slug)
+    if found is not None and found.terms == terms and found.retired_at is None:
+        return False
+    state = "retired" if found and found.retired_at else "there"
+    msg = f"A list {slug} is {state} already."
+    raise Conflict(
+        msg, remedy="Choose another name." if state == "retired" else f"To change it: campaign lists edit {slug}"
+    )
+
+
+async def edit(kit: Kit, slug: str, changes: Mapping[str, Any]) -> bool:
+    """Change some terms of a list (names as in `Terms`); return False when they were so already."""
+    async with kit.store.begin() as tx:
+        found = await require(tx, slug)
+        terms = found.terms.changed(changes)
+        if terms == found.terms:
+            return False
+        await lists.change(tx, found.id, terms)
+    return True
+
+
+async def retire(kit: Kit, slug: str) -> bool:
+    """Close a list for good; return False when it was closed. Raises Conflict while a campaign uses it.
+
+    Its people and their consents stay on record.
+    """
+    async with kit.store.begin() as tx:
+        found = await require(tx, slug, retired=True)
+        using = await lists.campaigns_of(tx, found.id)
+        if using:
+            msg = f"The list {slug} is in the audience of {', '.join(using)}."
+            raise Conflict(msg, remedy=f"Cancel it first (campaign cancel {using[0]}), or give it other lists.")
+        return await lists.retire(tx, found.id, kit.clock.now())
+
+
+async def show(kit: Kit, slug: str) -> Counted:
+    """Return a list with its people counted; among the active ones "suppressed" counts those who are not mailed."""
+    async with kit.store.read() as tx:
+        found = await require(tx, slug, retired=True)
+        people = (await lists.counts(tx)).get(found.id, {})
+        return Counted(found, {**people, "suppressed": await lists.count_suppressed(tx, found.id)})
+
+
+async def every(kit: Kit, *, retired: bool = False) -> list[Counted]:
+    """Return the lists in use with their people counted, by name; on demand the retired ones too."""
+    async with kit.store.read() as tx:
+        people = await lists.counts(tx)
+        return [Counted(one, people.get(one.id, {})) for one in await lists.every(tx, retired=retired)]
+
+
+async def require(tx: Transaction, slug: str, *, retired: bool = False) -> MailingList:
+    """Return a list by its slug; raise NotFound naming those there are, and (unless wanted) for a retired one."""
+    found = await lists.find(tx, slug)
+    if found is not None and (retired or found.retired_at is None):
+        return found
+    if found is not None:
+        raise NotFound(f"The list {slug} is retired.", remedy="campaign lists list shows those in use.")
+    known = ", ".join(one.slug for one in await lists.every(tx)) or "none yet"
+    raise NotFound(f"There is no list {slug!r}.", remedy=f"Known: {known}. A new one: campaign lists add {slug}.")

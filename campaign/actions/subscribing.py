@@ -1,0 +1,157 @@
+"""People confirm by the link of a letter and leave by link or by name; and where one person stands, for other verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from campaign.actions import listing
+from campaign.actions.kit import Kit
+from campaign.domain.addresses import Address, parse_address
+from campaign.domain.consent import LIFTED_BY_CONFIRMING, SubscriptionState
+from campaign.domain.errors import NotFound
+from campaign.domain.tokens import Link, Purpose
+from campaign.store import consents, ledger, people, suppressions
+from campaign.store.engine import Transaction
+from campaign.store.people import Subscriber, Subscription
+from campaign.store.suppressions import Suppression
+
+
+class Confirmed(StrEnum):
+    """What became of a confirmation."""
+
+    ACTIVE = "active"
+    ALREADY = "already"
+    EXPIRED = "expired"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The names of the lists that somebody left just now; none when they had left before."""
+
+    lists: tuple[str, ...] = ()
+
+
+async def confirm_by_link(kit: Kit, token: str) -> Confirmed:
+    """Make a pending subscription active by the link of its letter; raise TokenRefused for a link that is not ours.
+
+    It lifts a suppression for having been erased or bounced, and no other. Twice is fine.
+    """
+    link, now = kit.keys.read_link(Purpose.CONFIRM, token), kit.clock.now()
+    async with kit.store.begin() as tx:
+        standing = await people.subscription_by_id(tx, link.subscription)
+        person = await people.by_id(tx, standing.subscriber_id) if standing else None
+        letter = await people.carrier(tx, link.delivery)
+        if standing is None or person is None or letter is None or letter.subscription_id != standing.id:
+            return Confirmed.GONE
+        if standing.state is SubscriptionState.ACTIVE:
+            return Confirmed.ALREADY
+        if letter.valid_until <= now:
+            return Confirmed.EXPIRED
+        suppressed = await suppressions.find(tx, person.address_key)
+        if suppressed is not None and suppressed.reason not in LIFTED_BY_CONFIRMING:
+            return Confirmed.GONE
+        if not await people.confirm(tx, [standing.id], now):
+            return Confirmed.GONE
+        await consents.confirm(tx, standing.id, now)
+        await suppressions.lift(tx, person.address_key)
+    return Confirmed.ACTIVE
+
+
+async def leave_by_link(kit: Kit, token: str) -> Left:
+    """Leave by the link of a letter: every list of its campaign's audience, or the one list of a service letter.
+
+    Letters that wait are taken out in the same transaction. Raises TokenRefused for a link that is not ours.
+    """
+    link = kit.keys.read_link(Purpose.LEAVE, token)
+    async with kit.store.begin() as tx:
+        standing = await people.subscription_by_id(tx, link.subscription)
+        person = await people.by_id(tx, standing.subscriber_id) if standing else None
+        if standing is None or person is None or not await _was_theirs(tx, link, person):
+            return Left()
+        lists = {standing.list_id, *await people.audience_lists(tx, link.delivery)}
+        return await _leave(kit, tx, person, sorted(lists))
+
+
+async def _was_theirs(tx: Transaction, link: Link, person: Subscriber) -> bool:
+    """Say whether a link belongs to this person: the letter that carried it went to them."""
+    letter = await people.carrier(tx, link.delivery) if link.delivery else None
+    if letter is None:
+        return True
+    return letter.subscriber_id == person.id or letter.address_key == person.address_key
+
+
+async def leave(kit: Kit, address: Address, slug: str | None = None) -> Left:
+    """Let a person leave one list, or every list."""
+    async with kit.store.begin() as tx:
+        wanted = await listing.require(tx, slug, retired=True) if slug else None
+        person = await people.find(tx, kit.keys.address_key(address))
+        return await _leave(kit, tx, person, [wanted.id] if wanted else None) if person else Left()
+
+
+async def _leave(kit: Kit, tx: Transaction, person: Subscriber, list_ids: list[int] | None) -> Left:
+    now = kit.clock.now()
+    ended = set(await people.leave(tx, person.id, list_ids, now))
+    await ledger.suppress_person(tx, person.address_key, now=now, reason="left")
+    names = [one.list_name for one in await people.subscriptions_of(tx, person.id) if one.id in ended]
+    return Left(tuple(names))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One person as other verbs see them: who they are, what they are on, and what stands against a letter."""
+
+    address: Address
+    name: str
+    country: str | None
+    language: str | None
+    timezone: str | None
+    subscriptions: tuple[Subscription, ...]
+    suppressed: Suppression | None
+
+    def reasons(self, lists: Sequence[str]) -> Iterator[str]:
+        """Say why an edition to these lists would not go to this person; nothing when it would."""
+        if self.suppressed is not None:
+            yield f"suppressed since {self.suppressed.since:%Y-%m-%d} ({self.suppressed.reason.value})"
+        mine = {one.list: one for one in self.subscriptions}
+        if any(slug in mine and mine[slug].state is SubscriptionState.ACTIVE for slug in lists):
+            return
+        for slug in lists:
+            yield _why_not_active(slug, mine.get(slug))
+
+
+def _why_not_active(slug: str, standing: Subscription | None) -> str:
+    if standing is None:
+        return f"not on the list {slug}"
+    if standing.state is SubscriptionState.PENDING:
+        return f"has not confirmed the list {slug}"
+    return f"left the list {slug}" + (f" on {standing.left_at:%Y-%m-%d}" if standing.left_at else "")
+
+
+async def standing(kit: Kit, address: str) -> Standing:
+    """Return where the person with this address stands; raise NotFound for nobody, AddressRefused for no address."""
+    asked = parse_address(address)
+    async with kit.store.read() as tx:
+        person = await people.find(tx, kit.keys.address_key(asked))
+        if person is None:
+            raise NotFound(f"Nobody has the address {asked}.", remedy="campaign subscribers find looks for parts.")
+        own = await people.subscriptions_of(tx, person.id)
+        suppressed = await suppressions.find(tx, person.address_key)
+    name = kit.keys.open(person.name_sealed, purpose="name") if person.name_sealed else ""
+    return Standing(
+        address_of(kit, person.address_sealed),
+        name,
+        person.country,
+        person.language,
+        person.timezone,
+        tuple(own),
+        suppressed,
+    )
+
+
+def address_of(kit: Kit, sealed: bytes) -> Address:
+    """Open a stored address."""
+    local, _, domain = kit.keys.open(sealed, purpose="address").rpartition("@")
+    return Address(local, domain)

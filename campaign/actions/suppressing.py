@@ -1,0 +1,53 @@
+"""Mailboxes that must never be mailed: blocked by an operator, or erased as the person wished. It lifts neither."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from campaign.actions.kit import Kit
+from campaign.domain.addresses import Address
+from campaign.domain.consent import Reason
+from campaign.logs import get_log
+from campaign.store import ledger, people, suppressions
+
+_log = get_log()
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Whether there was a person to erase, and whether the mailbox was not suppressed before."""
+
+    person: bool
+    suppressed: bool
+
+
+async def suppress(kit: Kit, address: Address, reason: Reason = Reason.BLOCKED) -> bool:
+    """Never mail this mailbox again, whether it is known or not; return False when nothing changed.
+
+    Letters that wait are taken out in the same transaction. Subscriptions stay as they are.
+    """
+    key, now = kit.keys.address_key(address), kit.clock.now()
+    async with kit.store.begin() as tx:
+        made = await suppressions.add(tx, key, reason, now=now, recorded_by=kit.operator)
+        await ledger.suppress_person(tx, key, now=now, reason=reason.value)
+    _log.info("address_suppressed", reason=reason.value, changed=made)
+    return made
+
+
+async def erase(kit: Kit, address: Address) -> Erased:
+    """Delete what is known about a person, and keep a keyed hash so that no import brings them back.
+
+    Their letters stay in the ledger without address, name and the relays' words. Erasing somebody twice is fine, and so
+    is erasing somebody unknown.
+    """
+    key, now = kit.keys.address_key(address), kit.clock.now()
+    async with kit.store.begin() as tx:
+        made = await suppressions.add(tx, key, Reason.ERASED, now=now, recorded_by=kit.operator)
+        person = await people.find(tx, key)
+        if person is not None:
+            await people.leave(tx, person.id, None, now)
+            await ledger.suppress_person(tx, key, now=now, reason=Reason.ERASED.value)
+            await ledger.forget_person(tx, person.id)
+        gone = await people.forget(tx, key)
+    _log.info("person_erased", known=bool(gone))
+    return Erased(bool(gone), made)

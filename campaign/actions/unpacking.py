@@ -1,0 +1,133 @@
+"""Takes a file of people apart: looks it over as a whole, then gives its rows in chunks. It never asks the database."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from campaign.actions.rejecting import Refused
+from campaign.domain.duplicates import Seen
+from campaign.domain.errors import BadInput
+from campaign.domain.people import Person
+from campaign.domain.rows import Columns, find_columns
+from campaign.domain.sheets import Record, Sheet
+from campaign.keys import Keyring
+
+_BLOCK: Final = 1 << 20
+_OTHER_KINDS: Final = (
+    (b"PK\x03\x04", "a spreadsheet"),
+    (b"\xd0\xcf\x11\xe0", "an old spreadsheet"),
+    (codecs.BOM_UTF16_LE, "UTF-16 text"),
+    (codecs.BOM_UTF16_BE, "UTF-16 text"),
+)
+_SAVE_AS: Final = "Open it in your spreadsheet program and save it as CSV UTF-8."
+
+
+class FileRefused(BadInput):
+    """This file cannot be imported."""
+
+    code = "file_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a first look at a whole file tells: its SHA-256, and about how many lines it has."""
+
+    digest: bytes
+    lines: int
+
+
+def look_over(path: Path) -> Looked:
+    """Read a file once; raise FileRefused where it is no UTF-8 text, naming the line, before anything is written."""
+    digest, lines = hashlib.sha256(), 0
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                if not lines and (kind := next((kind for mark, kind in _OTHER_KINDS if block.startswith(mark)), None)):
+                    raise FileRefused(f"{path.name} is {kind}, not a CSV file in UTF-8.", remedy=_SAVE_AS)
+                digest.update(block)
+                decoder.decode(block)
+                lines += block.count(b"\n")
+            decoder.decode(b"", final=True)
+    except OSError as error:
+        raise FileRefused(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        line = lines + error.object.count(b"\n", 0, error.start) + 1
+        raise FileRefused(f"{path.name} is not UTF-8 text: look at line {line}.", remedy=_SAVE_AS) from error
+    return Looked(digest.digest(), lines)
+
+
+class Row(NamedTuple):
+    """One good row: the line it begins on, the keyed hash of the mailbox, the person, and its cells as they were."""
+
+    line: int
+    key: bytes
+    person: Person
+    cells: list[str]
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Some records of a file: the good rows, the refused ones, how many in all, and the line the last begins on."""
+
+    rows: list[Row] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    records: int = 0
+    last_line: int = 0
+
+
+class Unpacking:
+    """The people in one file, in its order; a mailbox that was named before in a good row is left out."""
+
+    def __init__(self, path: Path, keys: Keyring, lines: int) -> None:
+        """Open a file that was looked over and read its header; raise ColumnsRefused where that names no addresses."""
+        self._file = path.open(encoding="utf-8-sig", newline="")
+        self._keys = keys
+        self._seen = Seen(lines)
+        self._records: Iterator[Record] = iter(Sheet(self._file.readline))
+        header = next(self._records, Record(1, []))
+        self.header: Final = header.cells
+        self.columns: Final[Columns] = find_columns(header.cells)
+
+    def next_chunk(self, most: int) -> Chunk:
+        """Give the next records, at most so many; none after the last. It may run in a thread."""
+        chunk = Chunk()
+        for record in self._records:
+            chunk.records += 1
+            chunk.last_line = record.line
+            self._sort(record, chunk)
+            if chunk.records == most:
+                break
+        return chunk
+
+    def skip(self, records: int) -> int:
+        """Pass over records that an earlier run has done, remembering their mailboxes; return the last one's line."""
+        line = 0
+        while records:
+            chunk = self.next_chunk(min(records, 1_000))
+            if not chunk.records:
+                raise FileRefused("The file is shorter than it was. Was it changed?")
+            records, line = records - chunk.records, chunk.last_line
+        return line
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _sort(self, record: Record, chunk: Chunk) -> None:
+        if record.trouble:
+            chunk.refused.append(Refused(record.line, record.trouble, record.cells))
+            return
+        try:
+            person = self.columns.read(record.cells)
+        except BadInput as error:
+            chunk.refused.append(Refused(record.line, str(error), record.cells))
+            return
+        key = self._keys.address_key(person.address)
+        if self._seen.add(key):
+            chunk.rows.append(Row(record.line, key, person, record.cells))

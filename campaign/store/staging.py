@@ -1,0 +1,163 @@
+"""Statements that put thousands of people on a list at once, by a temporary table. It never decides about a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    Column,
+    Insert,
+    LargeBinary,
+    MetaData,
+    Select,
+    String,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.schema import CreateTable
+
+from campaign.domain.addresses import CANONICAL_VERSION
+from campaign.domain.consent import Reason, SubscriptionState
+from campaign.store.consents import Given
+from campaign.store.dialects import insert_into, is_sqlite
+from campaign.store.engine import Transaction
+from campaign.store.people import Sealed
+from campaign.store.schema.people import consents, subscribers, subscriptions, suppressions
+
+_P: Final = subscribers.c
+_S: Final = subscriptions.c
+
+staged: Final = Table(
+    "staged_people",
+    MetaData(),
+    Column("address_key", LargeBinary(32), nullable=False),
+    Column("address_sealed", LargeBinary),
+    Column("domain", String(255)),
+    Column("name_sealed", LargeBinary),
+    Column("country", String(2)),
+    Column("language", String(35)),
+    Column("timezone", String(64)),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DELETE ROWS",
+)
+_T: Final = staged.c
+
+
+class Known(NamedTuple):
+    """What is known about a mailbox: the person, where they stand with one list, a suppression, and their consent."""
+
+    subscriber_id: int | None
+    name_sealed: bytes | None
+    country: str | None
+    language: str | None
+    timezone: str | None
+    subscription_id: int | None
+    state: SubscriptionState | None
+    left_at: datetime | None
+    suppressed: Reason | None
+    consented: bool
+
+
+async def hold_people(tx: Transaction) -> None:
+    """Let nobody else add or delete people until this transaction ends: no erasure may fall between two statements.
+
+    SQLite has one writer anyhow. Leaving and sending go on.
+    """
+    if not is_sqlite(tx):
+        await tx.execute(text("LOCK TABLE subscribers IN SHARE ROW EXCLUSIVE MODE"))
+
+
+async def known(tx: Transaction, list_id: int, wording_id: int, keys: Sequence[bytes]) -> dict[bytes, Known]:
+    """Return what is known about those of the mailboxes that are known at all."""
+    await _stage(tx, ("address_key",), [(key,) for key in keys])
+    agreed = select(consents.c.id).where(
+        consents.c.subscription_id == _S.id,
+        consents.c.wording_id == wording_id,
+        consents.c.given_at >= _S.joined_at,
+    )
+    columns = (_P.id, _P.name_sealed, _P.country, _P.language, _P.timezone, _S.id, _S.state, _S.left_at)
+    found = select(_T.address_key, *columns, suppressions.c.reason, agreed.exists()).select_from(staged)
+    found = found.outerjoin(suppressions, suppressions.c.address_key == _T.address_key)
+    found = found.outerjoin(subscribers, _P.address_key == _T.address_key)
+    found = found.outerjoin(subscriptions, and_(_S.subscriber_id == _P.id, _S.list_id == list_id))
+    found = found.where(or_(_P.id.is_not(None), suppressions.c.reason.is_not(None)))
+    return {key: Known(*rest) for key, *rest in await tx.execute(found)}
+
+
+async def join(tx: Transaction, people: Sequence[Sealed], list_id: int, state: SubscriptionState, given: Given) -> None:
+    """Put people on a list in a state, with their consents; a mailbox that is known keeps what is known about it."""
+    fields = Sealed._fields
+    await _stage(tx, fields, people)
+    moment = literal(given.at, _P.created_at.type)
+    rows = select(*(_T[name] for name in fields), literal(CANONICAL_VERSION), moment, moment)
+    await tx.execute(_unless_there(tx, subscribers, (*fields, "key_version", "created_at", "changed_at"), rows))
+    who = select(_P.id, literal(list_id), literal(state.value), literal(given.at, _S.joined_at.type), literal(0))
+    who = who.select_from(staged).join(subscribers, _P.address_key == _T.address_key)
+    await tx.execute(_unless_there(tx, subscriptions, _SUBSCRIPTION, who))
+    await tx.execute(insert(consents).from_select(_CONSENT, _consents(list_id, given)))
+
+
+_SUBSCRIPTION: Final = ("subscriber_id", "list_id", "state", "joined_at", "asked")
+_CONSENT: Final = ("subscription_id", "wording_id", "source", "given_at", "recorded_by", "import_id")
+
+
+def _consents(list_id: int, given: Given) -> Select[Any]:
+    at = literal(given.at, consents.c.given_at.type)
+    values = (literal(given.wording_id), literal(given.source.value), at, literal(given.recorded_by))
+    who = select(_S.id, *values, literal(given.import_id)).select_from(staged)
+    return _with_subscription(who, list_id)
+
+
+def _with_subscription(who: Select[Any], list_id: int) -> Select[Any]:
+    """Join the staged people's subscription to a list.
+
+    Adding nothing to the list's id keeps SQLite from walking the whole list, by its index, to find some of its people.
+    """
+    who = who.join(subscribers, _P.address_key == _T.address_key)
+    return who.join(subscriptions, and_(_S.subscriber_id == _P.id, _S.list_id + 0 == list_id))
+
+
+def _unless_there(tx: Transaction, table: Table, names: Sequence[str], source: Select[Any]) -> Insert:
+    """Insert what is not there; the WHERE keeps SQLite from reading ON CONFLICT as a join's condition."""
+    statement: Insert = insert_into(tx, table).from_select(names, source.where(_T.address_key.is_not(None)))
+    return statement.on_conflict_do_nothing()  # type: ignore[attr-defined, no-any-return]  # both dialects have it
+
+
+async def joined(tx: Transaction, list_id: int) -> Iterable[tuple[int, int]]:
+    """Return subscriber and subscription of those whom the last `join` put on the list."""
+    rows = await tx.execute(_with_subscription(select(_P.id, _S.id).select_from(staged), list_id))
+    return [(row[0], row[1]) for row in rows]
+
+
+async def change(tx: Transaction, changes: Mapping[int, Mapping[str, Any]], now: datetime) -> None:
+    """Change what is known about many people: values by the id of the subscriber, all with the same columns."""
+    if not changes:
+        return
+    columns = next(iter(changes.values()))
+    statement = update(subscribers).where(_P.id == bindparam("person"))
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
+    rows = [
+        {"person": id_, "moment": now} | {f"new_{name}": value for name, value in one.items()}
+        for id_, one in changes.items()
+    ]
+    await tx.execute(statement.values(**values, changed_at=bindparam("moment")), rows)
+
+
+async def _stage(tx: Transaction, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Fill the temporary table anew; it belongs to this connection alone."""
+    await tx.execute(CreateTable(staged, if_not_exists=True))
+    await tx.execute(delete(staged))
+    if rows:
+        mark = "?" if is_sqlite(tx) else "%s"
+        marks = ", ".join(mark for _ in names)
+        await tx.exec_driver_sql(f"INSERT INTO staged_people ({', '.join(names)}) VALUES ({marks})", list(rows))  # noqa: S608 -- our own column names
