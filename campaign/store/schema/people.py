@@ -1,4 +1,7 @@
-"""Tables about people: lists, subscribers, subscriptions, consents, suppressions, imports. It never queries."""
+"""Tables about people: lists, subscribers, subscriptions, consents, suppressions, imports. It never queries.
+
+The ids of erased people are never given to others (PostgreSQL sees to that itself): links in old letters name them.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,7 @@ subscribers = Table(
     Column("timezone", String(64)),
     Column("created_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 subscriptions = Table(
@@ -51,6 +55,7 @@ subscriptions = Table(
     Column("asked", Integer, nullable=False, server_default="0"),
     UniqueConstraint("subscriber_id", "list_id"),
     Index("ix_subscriptions_list_id_state_subscriber_id", "list_id", "state", "subscriber_id"),
+    sqlite_autoincrement=True,
 )
 
 wordings = Table(
