@@ -50,14 +50,14 @@ class Forecast:
             "day": self.plan.day,
             "at": self.campaign.definition.at,
             "zone": self.zone,
-            "first_utc": self.plan.starts_at.isoformat(),
-            "last_utc": self.plan.ends_at.isoformat(),
+            "first_utc": self.plan.starts_at,
+            "last_utc": self.plan.ends_at,
             "people": self.people,
             "wrong_day": self.wrong_day,
         }
         if self.person_zone is not None:
             due = self.due_at
-            row["due_utc"] = due.isoformat() if due else None
+            row["due_utc"] = due
             row["due_local"] = due.astimezone(parse_zone(self.person_zone)).isoformat() if due else None
             row["in"] = not self.reasons
             row["reasons"] = list(self.reasons)
@@ -124,6 +124,21 @@ async def _of_campaign(
         zone = "each person's own" if definition.local else definition.zone
         found.append(Forecast(campaign, exact, state, people, wrong, zone))
     return found
+
+
+async def hours(kit: Kit, one: Forecast) -> list[tuple[datetime, str, int]]:
+    """Return the instants of one edition with their time zones and people, earliest first."""
+    definition = one.campaign.definition
+    async with kit.store.read() as tx:
+        fallback = await wording.fallback_zone(kit, tx, one.campaign)
+        groups = await campaigns.attributes(tx, one.campaign.id, definition.where)
+    people: dict[str, int] = {}
+    for _, _, timezone, count in groups:
+        people[timezone or fallback] = people.get(timezone or fallback, 0) + count
+    own = waves(definition, one.plan, people, fallback)
+    return sorted(
+        (wave.due_at, wave.timezone, people.get(wave.timezone, 0) if definition.local else one.people) for wave in own
+    )
 
 
 async def _for_person(kit: Kit, tx: Transaction, one: Forecast, someone: subscribing.Standing) -> Forecast:

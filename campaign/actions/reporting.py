@@ -60,7 +60,7 @@ class Count:
             "edition": edition.name,
             "campaign": edition.campaign,
             "state": edition.state.value,
-            "starts_at": edition.starts_at.isoformat(),
+            "starts_at": edition.starts_at,
             "planned": edition.planned,
             **{state.value: self.by_state.get(state.value, 0) for state in _FINAL},
             "live": self.live,
@@ -166,6 +166,6 @@ async def deliveries(kit: Kit, target: str, state: State | None = None) -> Async
                 "code": one.code,
                 "edition": one.edition,
                 "reason": one.reason,
-                "due_at": one.due_at.isoformat(),
-                "moved_at": one.moved_at.isoformat(),
+                "due_at": one.due_at,
+                "moved_at": one.moved_at,
             }

@@ -12,7 +12,7 @@ from campaign.cli.output import as_json, confirm, hint, record, say, table, warn
 from campaign.cli.phrases import count, excluded_words, people, step_words, when_utc
 from campaign.cli.running import with_kit
 from campaign.cli.streams import write_json, write_table
-from campaign.domain.delivery import State
+from campaign.domain.delivery import LIVE, State
 from campaign.domain.editions import FINISHED, EditionState
 from campaign.domain.errors import BadInput
 
@@ -133,30 +133,23 @@ def list_editions(
 def say_counts(found: list[Count], *, empty: str) -> None:
     """Write editions as a table, and the notes beside them below it."""
     rows = [
-        (
-            one.edition.id,
-            one.edition.name,
-            one.edition.state.value,
-            when_utc(one.edition.starts_at),
-            *_numbers(one),
-        )
+        (e.id, e.name, e.state.value, when_utc(e.starts_at), one.total or "", _became(one))
         for one in found
+        for e in [one.edition]
     ]
-    table(("id", "edition", "state", "starts", "letters", "accepted", "waiting", "other"), rows, empty=empty)
+    table(("id", "edition", "state", "starts", "letters", "of these"), rows, empty=empty)
     for one in found:
         if one.edition.note:
-            warn(f"{one.edition.name}: {one.edition.note}")
+            (hint if one.edition.state in FINISHED else warn)(f"{one.edition.name}: {one.edition.note}")
         if not one.reconciled:
             warn(f"{one.edition.name}: {one.total} letters, but {one.edition.planned} were planned.")
 
 
-def _numbers(one: Count) -> tuple[object, ...]:
-    """Give letters, accepted, waiting, and the other final states by name; nothing where nothing is frozen yet."""
-    if not one.total:
-        return ("", "", "", "")
-    usual = {"accepted", "queued", "claimed", "offered"}
-    other = [f"{number} {name.replace('_', ' ')}" for name, number in sorted(one.by_state.items()) if name not in usual]
-    return one.total, one.by_state.get("accepted", 0), one.live, ", ".join(other)
+def _became(one: Count) -> str:
+    """Give what became of the letters, those that still move as one number."""
+    final = {name: number for name, number in one.by_state.items() if name not in LIVE}
+    words = [f"{number:,} {name.replace('_', ' ')}" for name, number in sorted(final.items())]
+    return ", ".join([*words, *([f"{one.live:,} waiting"] if one.live else [])])
 
 
 @editions_app.command("show")

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from campaign.cli.output import as_json, hint, say, table, warn
-from campaign.cli.phrases import day_words, instant_words, people, step_words, when_utc
+from campaign.cli.phrases import day_words, instant_words, people, step_words
 from campaign.cli.running import with_kit
 
 if TYPE_CHECKING:
@@ -50,14 +50,14 @@ def plan(
     say_plan(found, person=subscriber is not None)
 
 
-def say_plan(found: Sequence[Forecast], *, person: bool = False) -> None:
+def say_plan(found: Sequence[Forecast], *, person: bool = False, drafts: bool = True) -> None:
     """Write a forecast as a table, and below it what somebody should know."""
     several = len({one.campaign.slug for one in found}) > 1
     if person:
         _say_for_person(found)
     else:
         lead: tuple[str, ...] = ("campaign",) if several else ()
-        columns = (*lead, "local day", "time", "whose clock", "earliest", "latest", "step", "people", "state")
+        columns = (*lead, "step", "local time", "whose clock", "people", "in UTC", "state")
         table(columns, [(one.campaign.slug, *_row(one)) if several else _row(one) for one in found])
     for one in found:
         if one.wrong_day:
@@ -65,22 +65,20 @@ def say_plan(found: Sequence[Forecast], *, person: bool = False) -> None:
                 f"{people(one.wrong_day)} of {one.people} would get {one.row()['edition']} on another day "
                 f"than {day_words(date.fromisoformat(one.plan.day))}; --local-time avoids that."
             )
-    drafts = sorted({one.campaign.slug for one in found if one.campaign.state.value == "draft"})
-    if drafts:
-        hint(f"Not approved, so nothing of it goes out: {', '.join(drafts)}. Next: campaign approve {drafts[0]}")
+    waiting = sorted({one.campaign.slug for one in found if one.campaign.state.value == "draft"})
+    if waiting and drafts:
+        hint(f"Not approved, so nothing of it goes out: {', '.join(waiting)}. Next: campaign approve {waiting[0]}")
 
 
 def _row(one: Forecast) -> tuple[object, ...]:
     plan = one.plan
-    latest = "" if plan.ends_at == plan.starts_at else when_utc(plan.ends_at)
+    first, last = f"{plan.starts_at:%m-%d %H:%M}", f"{plan.ends_at:%m-%d %H:%M}"
     return (
-        day_words(date.fromisoformat(plan.day)),
-        one.campaign.definition.at,
-        "each reader's own" if one.campaign.definition.local else one.zone,
-        when_utc(plan.starts_at),
-        latest,
         step_words(plan.step),
+        f"{day_words(date.fromisoformat(plan.day))} {one.campaign.definition.at}",
+        "each reader's" if one.campaign.definition.local else one.zone,
         one.people,
+        first if first == last else f"{first} to {last}",
         one.state,
     )
 

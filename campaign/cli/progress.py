@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -12,7 +13,7 @@ import typer
 
 from campaign.cli.editions import say_counts
 from campaign.cli.output import as_json, console, hint, one_line, say, table, warn
-from campaign.cli.phrases import calendar_words, count, in_words, step_words, when_utc
+from campaign.cli.phrases import count, in_words, step_words, when_utc
 from campaign.cli.running import with_kit
 from campaign.domain.editions import AT_WORK, EditionState
 
@@ -72,7 +73,8 @@ def status(
 ) -> None:
     """Show how far campaigns and editions are, and which relays rest and why. Alone: all campaigns."""
     if watch:
-        with_kit(lambda kit: _watch(kit, target))
+        with suppress(KeyboardInterrupt):  # watching ends; what is watched goes on
+            with_kit(lambda kit: _watch(kit, target))
         return
     if target is None:
         _say_everything(json=json)
@@ -115,11 +117,8 @@ def _say_everything(*, json: bool) -> None:
     if json:
         as_json({"campaigns": [_overview_row(one) for one in found], "relays": _relay_rows(resting)})
         return
-    rows = [
-        (one.campaign.slug, one.campaign.state.value, calendar_words(one.campaign.definition), *_figures(one, now))
-        for one in found
-    ]
-    columns = ("campaign", "state", "when", "sent", "accepted", "waiting", "next")
+    rows = [(one.campaign.slug, one.campaign.state.value, *_figures(one, now)) for one in found]
+    columns = ("campaign", "state", "editions sent", "letters accepted", "waiting", "next")
     table(columns, rows, empty="No campaigns yet. Make one: campaign new --help")
     for count_ in (count_ for one in found for count_ in one.counts):
         if count_.edition.note and count_.edition.state not in {EditionState.SENT, EditionState.SKIPPED}:

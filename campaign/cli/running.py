@@ -27,6 +27,11 @@ def use_home(home: Path | None) -> None:
     _HOME.set(home)
 
 
+def home_asked() -> Path | None:
+    """Return what `--home` said, if it was there."""
+    return _HOME.get()
+
+
 def settings_here() -> Settings:
     """Read the settings of the home that `--home`, CAMPAIGN_HOME or the current folder names."""
     from campaign.settings import load_settings

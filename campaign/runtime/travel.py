@@ -19,7 +19,7 @@ from campaign.store import agenda
 from campaign.store.editions import Edition
 
 BLINK: Final = timedelta(milliseconds=50)
-"""How long before an instant a journey ends, so that what happens then is seen to happen in time."""
+"""How long before an instant a jump ends, so that what happens then is seen to happen in time."""
 
 _LOOK: Final = 0.05
 _STUCK: Final = frozenset({EditionState.MISSED, EditionState.SKIPPED, EditionState.CANCELLED, EditionState.PAUSED})
@@ -31,36 +31,45 @@ class JourneyFailed(CampaignError):
     code = "journey_failed"
 
 
-async def travel(
-    kit: Kit, clock: TravelClock, edition_id: int, arrived: Callable[[datetime], None], *, patience: float = 45.0
-) -> Edition:
-    """Let the clock jump until one edition is sent, and return it; `arrived` is told each instant the clock is set to.
+class Journey:
+    """A service of the daemon that travels until one edition is sent."""
 
-    Raises JourneyFailed when the edition cannot be sent, or is not within `patience` seconds of real time.
-    """
-    edition = await planning.find_edition(kit, edition_id)
-    try:
-        async with asyncio.timeout(patience):
-            while edition.state is not EditionState.SENT:
-                if edition.state in _STUCK or edition.note:
-                    raise JourneyFailed(f"{edition.name} is {edition.state}. {edition.note}".strip())
-                await _onwards(kit, clock, arrived)
-                await asyncio.sleep(_LOOK)
-                edition = await planning.find_edition(kit, edition_id)
-    except TimeoutError:
-        msg = f"{edition.name} was not sent within {patience:.0f} seconds."
-        raise JourneyFailed(msg, remedy="The log of the daemon says why.") from None
-    return edition
+    def __init__(
+        self, kit: Kit, clock: TravelClock, edition_id: int, arrived: Callable[[datetime], None], patience: float = 45.0
+    ) -> None:
+        """Turn `clock`, the kit's own; `arrived` is told each instant, `patience` is in seconds of real time."""
+        self._kit, self._clock, self._edition_id = kit, clock, edition_id
+        self._arrived, self._patience = arrived, patience
 
+    async def run(self, stopping: asyncio.Event) -> Edition | None:
+        """Travel, and return the sent edition, or None when the daemon was stopped before.
 
-async def _onwards(kit: Kit, clock: TravelClock, arrived: Callable[[datetime], None]) -> None:
-    """Jump to just before the next instant, unless something is due now."""
-    now = clock.now()
-    async with kit.store.read() as tx:
-        due, following = await agenda.is_due(tx, now), await agenda.next_instant(tx, now)
-    if due or following is None or following - now <= BLINK:
-        return
-    clock.travel_to(following - BLINK)
-    arrived(following)
-    await asyncio.sleep(BLINK.total_seconds())
-    kit.doorbell.ring()
+        Raises JourneyFailed when the edition cannot be sent, or is not within the patience.
+        """
+        edition = await planning.find_edition(self._kit, self._edition_id)
+        try:
+            async with asyncio.timeout(self._patience):
+                while edition.state is not EditionState.SENT:
+                    if stopping.is_set():
+                        return None
+                    if edition.state in _STUCK or edition.note:
+                        raise JourneyFailed(f"{edition.name} is {edition.state}. {edition.note}".strip())
+                    await self._onwards()
+                    edition = await planning.find_edition(self._kit, self._edition_id)
+        except TimeoutError:
+            msg = f"{edition.name} was not sent within {self._patience:.0f} seconds."
+            raise JourneyFailed(msg, remedy="The log of the daemon says why.") from None
+        return edition
+
+    async def _onwards(self) -> None:
+        """Jump to just before the next instant, unless something is due now."""
+        now = self._clock.now()
+        async with self._kit.store.read() as tx:
+            due, following = await agenda.is_due(tx, now), await agenda.next_instant(tx, now)
+        if due or following is None or following - now <= BLINK:
+            await asyncio.sleep(_LOOK)
+            return
+        self._clock.travel_to(following - BLINK)
+        self._arrived(following)
+        await asyncio.sleep(BLINK.total_seconds())
+        self._kit.doorbell.ring()
