@@ -25,6 +25,7 @@ from campaign.domain.headers import clean_body_text, clean_header_text
 from campaign.domain.message import LetterRefused, Personal, header_names
 from campaign.mail.composer import Compiled, TemplateRefused, compile_letter, compose, fill, read_letter
 from campaign.mail.mime import quoted_printable, unstructured
+from campaign.mail.reading import check_letter
 from campaign.mail.renderer import Renderer
 from tests.mail.samples import CONTEXT, READER, SENDER, SHIPPED, spec, write_template
 
@@ -343,6 +344,29 @@ async def test_quoted_printable_is_read_back_as_it_was(text: str) -> None:
     payload = _message(frame + encoded).get_payload(decode=True)
     assert isinstance(payload, bytes)
     assert payload.decode().replace("\r\n", "\n") == text
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ((b"\r\nSubject: ", b"\r\nBcc: evil@example.org\r\nSubject: "), "headers are not the ones .* Bcc"),
+        ((b"\r\nPrecedence: bulk", b""), "Precedence"),
+        ((b"Reach every victim\r\nDate", b"Something else\r\nDate"), "subject does not read"),
+        ((b"Reach every victim\r\n=3D", b"Reach every winner\r\n=3D"), "text does not read"),
+        ((b"</body>", b"<p>more</p></body>"), "html does not read"),
+        ((b"\r\n\r\n--", b"\n\r\n--"), "bare line end"),
+        ((b"bulk\r\n", b"bulk\r\nX-Long: " + b"x" * 999 + b"\r\n"), "998"),
+    ],
+)
+async def test_a_letter_that_does_not_read_as_meant_is_refused(
+    renderer: Renderer, change: tuple[bytes, bytes], words: str
+) -> None:
+    letter = fill(await compile_letter(renderer, spec()), READER)
+    meant = read_letter(letter)
+    check_letter(letter, meant)
+    assert change[0] in letter
+    with pytest.raises(LetterRefused, match=words):
+        check_letter(letter.replace(*change, 1), meant)
 
 
 @given(text=st.text(min_size=1, max_size=300))

@@ -15,15 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.domain.errors import NotFound
-from campaign.mail.renderer import Fault, Job, Limits, Rendered, Renderer, TemplateRefused, prose
+from campaign.mail.renderer import Fault, Job, Limits, Rendered, Renderer, RendererBroken, TemplateRefused, prose
+from tests.mail.payloads import FETCHING, HARMLESS_OR_REFUSED, MISTAKES, PERSON, SPENDTHRIFT, USES, VALUES
 from tests.mail.samples import SHIPPED, write_template
 
 SECRET = "a-secret-nobody-may-read"
 SMALL = Limits(cpu_seconds=1, wall_seconds=30, memory=192 * 1024 * 1024, output=64 * 1024)
-PERSON = ("person.name", "person.greeting", "links.unsubscribe")
-VALUES = {"person.name": "Reader", "person.greeting": "Hello Reader,", "links.unsubscribe": "https://example.org/u/x"}
-
-
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -59,44 +56,6 @@ async def _fault(renderer: Renderer, folder: Path, text: str, **context: Any) ->
     return rendered
 
 
-HARMLESS_OR_REFUSED = [
-    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-    "{{ article.__class__.__init__.__globals__ }}",
-    "{{ article['__class__'] }}",
-    "{{ ()|attr('__class__') }}",
-    "{{ article|attr('title') }}",
-    "{{ self.__init__.__globals__ }}",
-    "{{ self._TemplateReference__context.environment }}",
-    "{{ loop }}",
-    "{% for x in [1] %}{{ loop._iterable }}{{ loop.__class__ }}{% endfor %}",
-    "{{ config }}{{ settings }}{{ request }}{{ env }}",
-    "{{ lipsum.__globals__['os'].environ }}",
-    "{{ cycler.__init__.__globals__.os.popen('env').read() }}",
-    "{{ joiner.__init__.__globals__ }}{{ namespace.__init__ }}",
-    "{{ range(10) }}",
-    "{{ dict(a=1) }}",
-    "{{ '{0.__class__}'.format(article) }}",
-    "{{ '%s' % article }}",
-    "{{ '{0.__class__}'|format(article) }}",
-    "{{ article.keys() }}{{ article.pop('title') }}{{ article.update({'title': 'x'}) }}",
-    "{% include '../../.env' %}",
-    "{% include '../../../.env' %}{% include '/etc/passwd' %}",
-    "{% include '.env' %}",
-    "{% import 'os' as os %}{{ os.environ }}",
-    "{% extends '/proc/self/environ' %}",
-    "{{ open('/etc/passwd') }}",
-    "{% set x = 1 %}{{ x.real.__class__ }}{{ x.to_bytes(100000000, 'big') }}",
-    "{% macro m() %}{% endmacro %}{{ m.__globals__ }}{{ m._func }}",
-    "{{ article.title.encode() }}{{ article.title.center(999999999) }}",
-    "{{ (1).__class__ }}{{ [].append(1) }}",
-    "{{ '<b>'|safe }}{{ article|tojson }}{{ article|pprint }}{{ {'a': 1}|xmlattr }}",
-    "{% do article.clear() %}",
-    "{% debug %}",
-    "{{ url_for.__globals__ }}{{ get_flashed_messages.__globals__ }}",
-    "{% autoescape false %}{{ '<b>' }}{% endautoescape %}",
-]
-
-
 @pytest.mark.parametrize("payload", HARMLESS_OR_REFUSED)
 async def test_a_template_reads_nothing_but_its_context(
     renderer: Renderer, folder: Path, payload: str, monkeypatch: pytest.MonkeyPatch
@@ -110,24 +69,6 @@ async def test_a_template_reads_nothing_but_its_context(
     assert Path(fault.file).is_relative_to(folder)
     assert fault.line == 1
     assert fault.remedy
-
-
-SPENDTHRIFT = [
-    "{{ 9**9999999 }}",
-    "{{ 9**9**9 }}",
-    "{{ 'a' * 500000000 }}",
-    "{{ [0] * 500000000 }}",
-    "{{ '%0900000000d' % 1 }}",
-    "{{ ('a'|replace('a', big)|replace('a', big)|replace('a', big)|replace('a', big)|replace('a', big))|length }}",
-    "{% for a in big %}{% for b in big %}{% for c in big %}{% for d in big %}{% endfor %}{% endfor %}{% endfor %}{% endfor %}",
-    "{% for a in big %}{% for b in big %}{{ big }}{% endfor %}{% endfor %}",
-    "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}",
-    "{% include 'probe/body.txt.j2' %}",
-    "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
-    "{% for a in [1] recursive %}{{ loop([1]) }}{% endfor %}",
-    "{{ big|truncate(999999999)|wrap(999999999) }}{{ big|plain }}" * 400,
-    "{{ '[' * 1 }}{{ ('['|replace('[', '['|replace('[', brackets)))|markdown }}",
-]
 
 
 @pytest.mark.parametrize("payload", SPENDTHRIFT)
@@ -193,21 +134,6 @@ async def test_many_jobs_at_once_get_their_own_answers(renderer: Renderer, folde
     assert [answer.text for answer in answers if isinstance(answer, Rendered)] == [f"{n}\n" for n in range(20)]
 
 
-MISTAKES = [
-    ("line one\n{{ nme }}", 2, "'nme' is undefined"),
-    ("{{ article.titel }}", 1, "did you mean 'title'?"),
-    ("\n\n{% if %}", 3, "Expected an expression"),
-    ("{% for a in [1] %}\n", 1, "endfor"),
-    ("{{ article|no_such_filter }}", 1, "no_such_filter"),
-    ("{{ 1 / 0 }}", 1, "ZeroDivisionError"),
-    ("one\n{% include 'probe/nothing.txt.j2' %}", 2, "there is no file"),
-    ("{{ '2027-13-01'|date }}", 1, "month must be in 1..12"),
-    ("{{ '2027-01-11'|date('hh:mm') }}", 1, "no form 'hh:mm'"),
-    ("{{ article.title.upper() }}", 1, "a text has no field 'upper'"),
-    ("{{ 3() }}", 1, "only macros can be called"),
-]
-
-
 @pytest.mark.parametrize(("text", "line", "words"), MISTAKES)
 async def test_a_mistake_is_told_with_file_line_and_remedy(
     renderer: Renderer, folder: Path, text: str, line: int, words: str
@@ -224,30 +150,6 @@ async def test_a_mistake_in_an_included_file_is_told_there(renderer: Renderer, f
     fault = await _render(renderer)
     assert isinstance(fault, Fault)
     assert (fault.file, fault.line) == (str(folder / "email/probe/part.txt.j2"), 2)
-
-
-FETCHING = [
-    '<img src="https://example.org/pixel.gif">',
-    '<p style="background: url(https://example.org/x.png)">',
-    "<style>@import 'https://example.org/x.css';</style>",
-    '<style data-css-inline="keep">@font-face { src: url(//example.org/f) }</style>',
-    '<link rel="stylesheet" href="https://example.org/x.css">',
-    "<script>1</script>",
-    '<a href="javascript:alert(1)">x</a>',
-    '<a href="{{ bad }}">x</a>',
-    '<a href="/relative">x</a>',
-    '<p onclick="x()">',
-    '<iframe src="https://example.org/"></iframe>',
-    '<form action="https://example.org/"></form>',
-    '<meta http-equiv="refresh" content="0">',
-    '<video poster="https://example.org/x.png"></video>',
-    '<table background="https://example.org/x.png"></table>',
-    '<a href="{{ person.name }}">x</a>',
-    '<p style="color: {{ person.name }}">x</p>',
-    '<p title="{{ links.unsubscribe }}">x</p>',
-    '<style data-css-inline="keep">{{ person.name }}</style>',
-    "<!-- {{ person.name }} -->",
-]
 
 
 @pytest.mark.parametrize("html", FETCHING)
@@ -271,39 +173,6 @@ async def test_html_is_escaped_and_text_is_not(renderer: Renderer, folder: Path)
 async def test_control_characters_in_content_disappear(renderer: Renderer, folder: Path) -> None:
     text = await _text(renderer, folder, "{{ x }}", x="a\x00\x02person.name\x03\x1b[31m\r\nb\u2028c\ud800")
     assert text == "aperson.name[31m\nb\nc\ufffd\n"
-
-
-USES = [
-    ("{{ person.name }}", ""),
-    ("{{ person['name'] }} {{ links.unsubscribe }}", ""),
-    ("{% for a in [1, 2] %}{{ person.name }}{% endfor %}", ""),
-    (
-        "{% if links.unsubscribe is defined %}{{ links.unsubscribe }}{% endif %}{% if links.other is defined %}{% endif %}",
-        "",
-    ),
-    ("{% block b %}{{ person.name }}{% endblock %}", ""),
-    ("{% if person.name %}x{% endif %}", "condition"),
-    ("{{ 'x' if person.name else 'y' }}", "condition"),
-    ("{{ person.name|upper }}", "filter"),
-    ("{{ person.name|default('friend') }}", "filter"),
-    ("{{ person.name ~ '!' }}", "computed"),
-    ("{% set n = person.name %}{{ n }}", "stored"),
-    ("{% set p = person %}{{ p.name }}", "stored"),
-    ("{% with n = person.name %}{{ n }}{% endwith %}", "stored"),
-    ("{% for c in person.name %}{{ c }}{% endfor %}", "loop"),
-    ("{{ person }}", "computed"),
-    ("{{ person[x] }}", "computed"),
-    ("{{ person.name == 'x' }}", "compared"),
-    ("{{ 'unsubscribe' in links }}", "compared"),
-    ("{% macro m(n) %}{{ n }}{% endmacro %}{{ m(person.name) }}", "macro"),
-    ("{% filter upper %}{{ person.name }}{% endfilter %}", "printed inside"),
-    ("{% set s %}{{ person.name }}{% endset %}{{ s }}", "printed inside"),
-    ("{% macro m() %}{{ person.name }}{% endmacro %}{{ m() }}", "printed inside"),
-    ("{% filter upper %}{% include 'probe/part.txt.j2' %}{% endfilter %}", "printed inside"),
-    ("{% filter upper %}{% include part %}{% endfilter %}", "printed inside"),
-    ("{% block b %}{{ person.name }}{% endblock %}{{ self.b()|upper }}", "block"),
-    ("{% from 'probe/part.txt.j2' import x with context %}{{ x() }}", "printed inside"),
-]
 
 
 @pytest.mark.parametrize(("text", "why"), USES)
@@ -374,6 +243,10 @@ async def test_templates_that_cannot_be_read_are_refused_by_name(tmp_path: Path)
     with pytest.raises(TemplateRefused, match="256 kB"):
         renderer.sources("half")
     (folder / "email/half/body.html.j2").unlink()
+    (folder / "email/half/body.html.j2").mkdir()
+    with pytest.raises(TemplateRefused, match="cannot be read"):
+        renderer.sources("half")
+    (folder / "email/half/body.html.j2").rmdir()
     (folder / "email/half/body.html.j2").symlink_to(tmp_path / ".env")
     with pytest.raises(TemplateRefused, match="outside"):
         renderer.sources("half")
@@ -418,3 +291,35 @@ async def test_no_markdown_breaks_the_letter(markdown: str) -> None:
     assert "<img" not in html.lower()
     for line in prose.to_text(markdown, width=40, indent="  ").split("\n"):
         assert line == "" or line.startswith("  ")
+
+
+async def test_a_job_that_takes_too_long_by_the_clock_is_stopped(folder: Path) -> None:
+    write_template(
+        folder, "probe", text="{% for a in s %}{% for b in s %}{% for c in s %}{% endfor %}{% endfor %}{% endfor %}"
+    )
+    async with Renderer([folder, SHIPPED], Limits(cpu_seconds=30, wall_seconds=0.3)) as renderer:
+        fault = await _render(renderer, {"s": "x" * 5000})
+        assert isinstance(fault, Fault)
+        assert "longer than 0.3 seconds" in fault.message
+
+
+async def test_a_child_that_breaks_down_at_work_is_explained(renderer: Renderer, folder: Path) -> None:
+    write_template(
+        folder, "probe", text="{% for a in s %}{% for b in s %}{% for c in s %}{% endfor %}{% endfor %}{% endfor %}"
+    )
+    await renderer.render(Job(renderer.sources("digest"), {}))
+    job = asyncio.create_task(_render(renderer, {"s": "x" * 5000}))
+    await asyncio.sleep(0.5)
+    assert renderer._child is not None
+    os.kill(renderer._child.pid, signal.SIGABRT)
+    fault = await job
+    assert isinstance(fault, Fault)
+    assert "SIGABRT" in fault.message
+
+
+async def test_a_child_that_does_not_start_says_how_to_find_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_template(folder, "probe")
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    async with Renderer([folder, SHIPPED]) as renderer:
+        with pytest.raises(RendererBroken, match="to see why"):
+            await _render(renderer)

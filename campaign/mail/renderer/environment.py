@@ -118,7 +118,7 @@ class LetterEnvironment(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Look up a field: in a mapping by its key, in `loop`, `self` and imported files by name, and nowhere else."""
-        if isinstance(obj, Mapping | Undefined):
+        if isinstance(obj, Mapping | Undefined | Slot):
             return self.getitem(obj, attribute)
         if isinstance(obj, LoopContext | TemplateReference | TemplateModule) and not attribute.startswith("_"):
             return super().getattr(obj, attribute)
@@ -126,7 +126,7 @@ class LetterEnvironment(ImmutableSandboxedEnvironment):
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """Look up an entry of a mapping or a place in a list."""
-        if isinstance(obj, Undefined):
+        if isinstance(obj, Undefined | Slot):
             return obj[argument]
         if isinstance(obj, TemplateReference):
             return super().getitem(obj, argument)

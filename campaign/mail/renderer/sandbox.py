@@ -46,17 +46,15 @@ class Refused(Exception):
 class Press:
     """Renders jobs one after the other, keeping the environments of the last few templates warm."""
 
-    def __init__(self, largest: int, cpu_seconds: int, answers: BinaryIO) -> None:
-        """Take the largest size of a part, the CPU seconds for one job, and where to tell what is being done."""
+    def __init__(self, largest: int, answers: BinaryIO) -> None:
+        """Take the largest size of a part in characters, and where to tell which file is being worked on."""
         self._largest = largest
-        self._cpu_seconds = cpu_seconds
         self._answers = answers
         self._warm: OrderedDict[int, LetterEnvironment] = OrderedDict()
         self._at = ""
 
     def answer(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Render one job; every mistake becomes a fault that names file and line."""
-        _grant_cpu(self._cpu_seconds)
         try:
             return self._render(job)
         except SlotUsed as used:
@@ -249,9 +247,10 @@ def main(limits: Mapping[str, int]) -> None:
     os.dup2(nowhere, 0)
     os.dup2(nowhere, 1)
     _cage(limits["memory"])
-    press = Press(limits["output"], limits["cpu_seconds"], answers)
+    press = Press(limits["output"], answers)
     write_frame(answers, {"ready": True})
     while (job := read_frame(requests)) is not None:
+        _grant_cpu(limits["cpu_seconds"])
         write_frame(answers, press.answer(job))
 
 
