@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from campaign.actions import listing
 from campaign.actions.kit import Kit
@@ -12,7 +13,7 @@ from campaign.actions.subscribing import Standing, standing
 from campaign.domain.addresses import AddressRefused, parse_address
 from campaign.domain.consent import SubscriptionState
 from campaign.domain.errors import BadInput
-from campaign.domain.people import SUPPRESSED, PersonRow
+from campaign.domain.people import SUPPRESSED, PersonRow, folded
 from campaign.store import consents, people, roster
 from campaign.store.consents import Consent
 from campaign.store.people import Post
@@ -27,6 +28,25 @@ class Page:
     since: datetime
     consents: tuple[Consent, ...]
     letters: tuple[Post, ...]
+
+    def row(self) -> dict[str, Any]:
+        """Return the page as plain data."""
+        who = self.standing
+        return {
+            "address": who.address.wire,
+            "name": who.name,
+            "country": who.country,
+            "language": who.language,
+            "timezone": who.timezone,
+            "since": self.since,
+            "suppressed": asdict(who.suppressed) if who.suppressed else None,
+            "subscriptions": [
+                {name: getattr(one, name) for name in ("list", "state", "joined_at", "confirmed_at", "left_at")}
+                for one in who.subscriptions
+            ],
+            "consents": [asdict(one) for one in self.consents],
+            "letters": [asdict(one) for one in self.letters],
+        }
 
 
 async def rows(kit: Kit, slug: str | None = None) -> AsyncIterator[PersonRow]:
@@ -80,7 +100,7 @@ async def find(kit: Kit, text: str) -> AsyncIterator[PersonRow]:
 
     Addresses and names are sealed, so a part of one is searched by opening every row: some seconds for a million.
     """
-    wanted = text.strip().casefold()
+    wanted = folded(text.strip())
     if not wanted:
         raise BadInput("There is nothing to look for.", remedy="Give an address, or a part of an address or a name.")
     if is_exact(text):
@@ -92,7 +112,7 @@ async def find(kit: Kit, text: str) -> AsyncIterator[PersonRow]:
         return
     async for entry in _everybody(kit):
         row = _row(kit, entry)
-        if wanted in row.address.casefold() or wanted in row.name.casefold():
+        if wanted in folded(row.address) or wanted in folded(row.name):
             yield row
 
 

@@ -7,14 +7,14 @@ Who left, was suppressed or erased is refused, never resubscribed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from campaign.actions import joining, listing
 from campaign.actions.kit import Kit
-from campaign.actions.rejecting import Refused, Rejects
+from campaign.actions.rejecting import Refused, Rejects, path_for
 from campaign.actions.unpacking import Chunk, Looked, Row, Unpacking, look_over
 from campaign.domain.consent import Source, SubscriptionState
 from campaign.domain.errors import BadInput, Conflict
@@ -88,13 +88,12 @@ async def run(kit: Kit, order: Order, progress: Progress = lambda _rows, _rate: 
     """
     wording = _check_wording(order.wording)
     looked = await asyncio.to_thread(look_over, order.path)
-    unpacking = Unpacking(order.path, kit.keys, looked.lines)
+    work = _Import(kit, order, Unpacking(order.path, kit.keys, looked.lines))
     try:
-        work = _Import(kit, order, unpacking)
         await work.begin(looked, wording)
         return await work.go_on(progress)
     finally:
-        unpacking.close()
+        await work.stop()
 
 
 def _check_wording(text: str) -> str:
@@ -117,6 +116,7 @@ class _Import:
         self._shown: list[Refused] = []
         self._list_id = self._wording_id = self._id = self._resumed = 0
         self._rejects: Rejects | None = None
+        self._ahead: asyncio.Task[Chunk] | None = None
 
     async def begin(self, looked: Looked, wording: str) -> None:
         """Find the unfinished import of this file, list and wording, or begin one; and pass over what it has done."""
@@ -131,21 +131,37 @@ class _Import:
             self._id, self._tally = await imports.begin(tx, this, kit.operator, kit.clock.now())
         self._resumed = self._tally.rows_done
         done = await asyncio.to_thread(self._unpacking.skip, self._resumed)
-        name = "".join(c if c.isalnum() or c in "-_" else "-" for c in order.path.stem)[:60]
-        path = kit.settings.home / "imports" / f"{self._id}-{name}.rejects.csv"
+        path = path_for(kit.settings.home, self._id, order.path.stem)
         self._rejects = Rejects(path, self._unpacking.header, done)
 
     async def go_on(self, progress: Progress) -> Report:
         """Do the chunks that are left."""
         kit, started = self._kit, self._kit.clock.monotonic()
-        most = _CHUNK_ASKING if self._order.confirm else CHUNK
-        while (chunk := await asyncio.to_thread(self._unpacking.next_chunk, most)).records:
+        while (chunk := await self._read_ahead()).records:
+            self._ahead = None
             async with kit.store.begin() as tx:
                 await self._do(tx, chunk)
             seconds = max(kit.clock.monotonic() - started, 1e-6)
             progress(self._tally.rows_done, (self._tally.rows_done - self._resumed) / seconds)
         rejects = await self._finish()
         return Report(self._tally, rejects, tuple(self._shown), self._resumed, self._unpacking.columns.ignored)
+
+    def _read_ahead(self) -> asyncio.Task[Chunk]:
+        """Read the next chunk in a thread, while the database works on this one.
+
+        Only while it works by itself: statements that take row after row would get the interpreter's lock a few
+        hundred times a second, and need it ten thousand times.
+        """
+        most = _CHUNK_ASKING if self._order.confirm else CHUNK
+        self._ahead = self._ahead or asyncio.create_task(asyncio.to_thread(self._unpacking.next_chunk, most))
+        return self._ahead
+
+    async def stop(self) -> None:
+        """Close the file when nobody reads it any more."""
+        if self._ahead is not None:
+            await asyncio.wait([self._ahead])
+            self._ahead.cancelled() or self._ahead.exception()
+        self._unpacking.close()
 
     async def _finish(self) -> Path | None:
         kit = self._kit
@@ -160,7 +176,7 @@ class _Import:
 
     async def _do(self, tx: Transaction, chunk: Chunk) -> None:
         """Do one chunk in one transaction; the file of refused rows is on disk before it commits."""
-        await staging.hold_people(tx)
+        await staging.prepare(tx)
         found = await staging.known(tx, self._list_id, self._wording_id, [row.key for row in chunk.rows])
         batch = self._sort_out(chunk, found)
         after = self._tally + batch.tally
@@ -176,14 +192,16 @@ class _Import:
         kit, now = self._kit, self._kit.clock.now()
         given = Given(self._wording_id, Source.IMPORT, now, kit.operator, self._id)
         state = SubscriptionState.PENDING if self._order.confirm else SubscriptionState.ACTIVE
-        if batch.join:
-            sealed = [joining.sealed(kit, row.person, row.key) for row in batch.join]
-            await staging.join(tx, sealed, self._list_id, state, given)
-            if self._order.confirm:
-                await self._ask(tx)
         await people.confirm(tx, batch.confirm, now)
         await consents.record(tx, batch.agree, given)
         await staging.change(tx, batch.change, now)
+        if batch.join:
+            await staging.stage(tx, [joining.sealed(kit, row.person, row.key) for row in batch.join])
+            if not self._order.confirm:
+                self._read_ahead()
+            await staging.join(tx, self._list_id, state, given)
+            if self._order.confirm:
+                await self._ask(tx)
 
     async def _ask(self, tx: Transaction) -> None:
         for subscriber_id, subscription_id in await staging.joined(tx, self._list_id):
@@ -239,8 +257,3 @@ class _Import:
             return {}
         sealed = keys.seal(person.name, purpose="name") if renamed and person.name else known.name_sealed
         return {"name_sealed": sealed, **new}
-
-
-def first_refused(shown: Sequence[Refused]) -> list[str]:
-    """Return refused rows as lines to read: `line 12: reason`."""
-    return [f"line {one.line}: {one.reason}" for one in shown]

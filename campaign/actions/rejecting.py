@@ -13,6 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from campaign.domain.addresses import Address
+
+IMPORTS: Final = "imports"
+"""The folder of a home where these files lie."""
+
+_SUFFIX: Final = ".rejects.csv"
 _LINE, _REASON = "line", "reason"
 _BOM: Final = "\ufeff"
 """Spreadsheet programs take a CSV for UTF-8 only when it begins with this."""
@@ -63,6 +69,23 @@ class Rejects:
             return None
         os.truncate(self.path, self._size)
         return self.path
+
+
+def path_for(home: Path, import_id: int, stem: str) -> Path:
+    """Name the file of one import after its id and the imported file."""
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in stem)[:60]
+    return home / IMPORTS / f"{import_id}-{name}{_SUFFIX}"
+
+
+def mentioning(folder: Path, address: Address) -> tuple[Path, ...]:
+    """Return the files that still hold an address in the clear."""
+    wanted = {address.wire.casefold(), address.canonical.casefold()}
+    return tuple(path for path in sorted(folder.glob(f"*{_SUFFIX}")) if _holds(path, wanted))
+
+
+def _holds(path: Path, wanted: Iterable[str]) -> bool:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return any(text in line.casefold() for line in file for text in wanted)
 
 
 def _written(path: Path, done: int) -> tuple[int, int]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 from campaign.actions.kit import Kit
+from campaign.actions.rejecting import IMPORTS, mentioning
 from campaign.domain.addresses import Address
 from campaign.domain.consent import Reason
 from campaign.logs import get_log
@@ -15,10 +18,11 @@ _log = get_log()
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """Whether there was a person to erase, and whether the mailbox was not suppressed before."""
+    """Whether there was a person, whether the mailbox was not suppressed before, and files that still name it."""
 
     person: bool
     suppressed: bool
+    files: tuple[Path, ...] = ()
 
 
 async def suppress(kit: Kit, address: Address, reason: Reason = Reason.BLOCKED) -> bool:
@@ -50,4 +54,4 @@ async def erase(kit: Kit, address: Address) -> Erased:
             await ledger.forget_person(tx, person.id)
         gone = await people.forget(tx, key)
     _log.info("person_erased", known=bool(gone))
-    return Erased(bool(gone), made)
+    return Erased(bool(gone), made, await asyncio.to_thread(mentioning, kit.settings.home / IMPORTS, address))

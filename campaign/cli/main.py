@@ -59,7 +59,7 @@ PLACES: Final[dict[str, Place]] = {
     "run": _bare("daemon", "daemon_app", _SETTING_UP, "Run the daemon: plans, sends, and serves the pages."),
     "articles": Place("content", "articles_app", _CONTENT, "Import, find and edit articles."),
     "keydates": Place("keydates", "keydates_app", _CONTENT, "See the key dates that campaigns stand around."),
-    "lists": Place("people", "lists_app", _PEOPLE, "Make and edit lists."),
+    "lists": Place("lists", "lists_app", _PEOPLE, "Make and edit lists."),
     "subscribers": Place("people", "subscribers_app", _PEOPLE, "Import, find, suppress and erase subscribers."),
     "new": _bare(
         "campaigns", "campaigns_app", _CAMPAIGNS, "Make a campaign around a key date, a recurrence or a date."

@@ -98,6 +98,14 @@ def clean_name(text: str) -> str | None:
     return (name if plain else unicodedata.normalize("NFC", name)) or None
 
 
+def folded(text: str) -> str:
+    """Give a text as it is compared in a search: without capitals and accents."""
+    if text.isascii():
+        return text.casefold()
+    letters = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
 @functools.lru_cache(maxsize=1_000)
 def parse_country(text: str) -> str:
     """Read a country code (ISO 3166-1 alpha-2) in any case."""
