@@ -301,6 +301,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("state IN ('claimed', 'offered')"),
         )
         batch_op.create_index(
+            "ix_deliveries_in_doubt",
+            ["edition_id"],
+            unique=False,
+            sqlite_where=sa.text("state = 'in_doubt'"),
+            postgresql_where=sa.text("state = 'in_doubt'"),
+        )
+        batch_op.create_index(
             "ix_deliveries_queued",
             ["relay", "edition_id", "due_at", "id"],
             unique=False,

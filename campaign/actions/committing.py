@@ -72,12 +72,15 @@ class Committer:
         self._wanted.set()
         return await answer
 
-    async def settle(self, outcome: Outcome) -> None:
-        """Write an outcome down; returns when it is durable, however long the database is away."""
+    def settle(self, outcome: Outcome) -> asyncio.Future[None]:
+        """Have an outcome written down; the future is done when it is durable, however long the database is away.
+
+        No later token is on disk before it: whoever asks for one need not wait for this.
+        """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._next.outcomes.append((outcome, done))
         self._wanted.set()
-        await done
+        return done
 
     def let_go(self, id_: int, claim_no: int) -> None:
         """Hand back a letter whose token was withheld, or that was never tried."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -40,6 +40,8 @@ class _Lane:
     stopping: asyncio.Event
     taken: int = 0
     broken: bool = False
+    unwritten: set[asyncio.Future[None]] = field(default_factory=set)
+    """Outcomes on their way to disk: at most one for each connection, because the next token waits for it there."""
 
 
 class Sender:
@@ -62,6 +64,7 @@ class Sender:
             for _ in range(self._kit.settings.connections):
                 group.create_task(self._connection(lane))
             await self._feed(lane)
+        await asyncio.gather(*lane.unwritten)
         return lane.taken
 
     async def _feed(self, lane: _Lane) -> None:
@@ -185,7 +188,12 @@ class Sender:
         if outcome is None:
             self._committer.let_go(letter.id, letter.claim_no)
             return
-        await self._committer.settle(outcome)
+        written = self._committer.settle(outcome)
+        if answer.phase is not Phase.DOT:
+            await written
+        elif not written.done():
+            lane.unwritten.add(written)
+            written.add_done_callback(lane.unwritten.discard)
 
     async def _fault(self, lane: _Lane, answer: Answer) -> None:
         """Count a fault of the relay; from the third in a row, or for wrong settings at once, the lane rests."""

@@ -5,12 +5,12 @@ It never decides a policy and never talks to a relay.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, delete, select, true, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, select, true, tuple_, update
 
 from campaign.domain.delivery import Event, Kind, State
 from campaign.domain.editions import EditionState
@@ -134,7 +134,7 @@ async def offer(tx: Transaction, owner: str, tokens: Sequence[Token], now: datet
     What comes back is what may be dotted once this transaction has committed; for the rest no dot may be written.
     """
     await gate(tx, (token.edition_id for token in tokens if token.edition_id is not None), exclusive=False)
-    asked = tuple_(_D.id, _D.claim_no).in_([(token.id, token.claim_no) for token in tokens])
+    asked = _claims([(token.id, token.claim_no) for token in tokens])
     still = and_(asked, _D.owner == owner, edition_is_open(), may_receive())
     granted = set(await move(tx, Event.OFFER, State.CLAIMED, still, Cause(now)))
     first = [
@@ -160,24 +160,34 @@ async def settle(tx: Transaction, event: Event, held: Sequence[tuple[int, int]],
     A letter whose claim was lost meanwhile is left alone. One that a recovery called in doubt is settled by the late
     answer.
     """
-    ids = tuple_(_D.id, _D.claim_no).in_(list(held))
-    origins = {
-        Event.ACCEPT: (State.OFFERED, State.IN_DOUBT),
-        Event.REFUSE: (State.CLAIMED, State.OFFERED, State.IN_DOUBT),
-        Event.DEFER: (State.CLAIMED, State.OFFERED),
-        Event.DOUBT: (State.OFFERED,),
-        Event.EXPIRE: (State.CLAIMED,),
-        Event.RELEASE: (State.CLAIMED,),
-    }[event]
+    ids = _claims(held)
     moved: list[int] = []
-    for origin in origins:
+    for origin in _SETTLED_FROM[event]:
+        if len(moved) == len(held):
+            break
         moved += await move(tx, event, origin, ids, cause)
     return moved
 
 
+_SETTLED_FROM: Final[Mapping[Event, tuple[State, ...]]] = {
+    Event.ACCEPT: (State.OFFERED, State.IN_DOUBT),
+    Event.REFUSE: (State.CLAIMED, State.OFFERED, State.IN_DOUBT),
+    Event.DEFER: (State.CLAIMED, State.OFFERED),
+    Event.DOUBT: (State.OFFERED,),
+    Event.EXPIRE: (State.CLAIMED,),
+    Event.RELEASE: (State.CLAIMED,),
+}
+"""Where a letter whose conversation ended may stand; the likeliest first."""
+
+
+def _claims(held: Sequence[tuple[int, int]]) -> ColumnElement[bool]:
+    """Find letters by id, which has an index; the pair alone would make SQLite read the whole table each time."""
+    return and_(_D.id.in_([id_ for id_, _ in held]), tuple_(_D.id, _D.claim_no).in_(list(held)))
+
+
 async def let_go(tx: Transaction, owner: str, held: Sequence[tuple[int, int]], now: datetime) -> None:
     """After tokens were withheld: suppress those whose person may not receive any more, release the rest uncharged."""
-    mine = and_(tuple_(_D.id, _D.claim_no).in_(list(held)), _D.owner == owner)
+    mine = and_(_claims(held), _D.owner == owner)
     await move(tx, Event.SUPPRESS, State.CLAIMED, and_(mine, ~may_receive()), Cause(now, reason="left"))
     await move(tx, Event.RELEASE, State.CLAIMED, mine, Cause(now, values=REFUND))
 

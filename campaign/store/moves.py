@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, exists, insert, literal_column, or_, select, update
@@ -36,6 +37,7 @@ class Cause:
     """Further columns of the row that change with the move."""
 
 
+@cache
 def in_state(state: State) -> ColumnElement[bool]:
     """Compare with a literal, not a parameter: only so can the databases use the partial indexes."""
     return _D.state == literal_column(f"'{state.value}'")
@@ -96,6 +98,7 @@ def _on_audience() -> ColumnElement[bool]:
     )
 
 
+@cache
 def may_receive() -> ColumnElement[bool]:
     """The predicate of who may get a letter, per kind (design: Eligible). It looks at the rows as they are now."""
     never = _suppressed(Reason.COMPLAINED, Reason.BLOCKED)
@@ -109,6 +112,7 @@ def may_receive() -> ColumnElement[bool]:
     )
 
 
+@cache
 def edition_is_open() -> ColumnElement[bool]:
     """The letter belongs to no edition, or to one that is sending: pause and cancel close it."""
     e = editions.c

@@ -156,6 +156,12 @@ deliveries = Table(
         sqlite_where=text("state IN ('claimed', 'offered')"),
         postgresql_where=text("state IN ('claimed', 'offered')"),
     ),
+    Index(
+        "ix_deliveries_in_doubt",
+        "edition_id",
+        sqlite_where=text("state = 'in_doubt'"),
+        postgresql_where=text("state = 'in_doubt'"),
+    ),
 )
 
 delivery_events = Table(

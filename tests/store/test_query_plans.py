@@ -1,0 +1,97 @@
+"""What runs for every letter, or every second, finds its rows by an index: a million others make it no slower."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event, insert, select
+
+from campaign.actions.kit import Kit
+from campaign.domain.consent import Reason
+from campaign.domain.delivery import Event
+from campaign.store import agenda, editions, ledger, recovery, waves
+from campaign.store.engine import Store, Transaction
+from campaign.store.moves import Cause
+from campaign.store.schema.people import subscribers, suppressions
+from tests.builders import a_kit
+from tests.clocks import FrozenClock
+from tests.contracts.test_ledger import ME, a_sending_edition, claim, token
+
+Statement = tuple[str, Any]
+
+_WHOLE = {
+    f"SCAN {table}" for table in ("deliveries", "delivery_events", "subscribers", "subscriptions", "suppressions")
+}
+"""What SQLite says when it reads a table from end to end; a partial index it may read, for few letters are in it."""
+
+
+@pytest.fixture
+async def kit(migrated_sqlite: Path, tmp_path: Path, clock: FrozenClock, home: Path) -> AsyncIterator[Kit]:
+    """On SQLite alone: PostgreSQL reads a small table whole whatever its indexes, and by index when it is large."""
+    path = tmp_path / "campaign.db"
+    shutil.copyfile(migrated_sqlite, path)
+    store = Store(f"sqlite:///{path}")
+    yield a_kit(store, clock, home)
+    await store.close()
+
+
+async def test_no_statement_that_runs_often_reads_all_letters(kit: Kit) -> None:
+    edition_id = await a_sending_edition(kit, people=40)
+    said: list[Statement] = []
+
+    @event.listens_for(kit.store.engine.sync_engine, "before_cursor_execute")
+    def listen(_connection: Any, _cursor: Any, words: str, values: Any, _context: Any, many: bool) -> None:
+        said.append((words, values[0] if many else values))
+
+    await _a_day(kit, edition_id)
+    scans = [f"{plan}: {words}" for words, plan in _plans(kit, said) if plan in _WHOLE]
+    assert not scans, "\n".join(scans)
+
+
+async def _a_day(kit: Kit, edition_id: int) -> None:
+    """Everything that happens to letters, once."""
+    letters = await claim(kit, edition_id)
+    now = kit.clock.now()
+    async with kit.store.begin() as tx:
+        await waves.open_due(tx, now)
+        await ledger.offer(tx, ME, [token(letter) for letter in letters[:20]], now)
+        ends = (Event.ACCEPT, Event.DEFER, Event.DOUBT, Event.REFUSE, Event.EXPIRE, Event.RELEASE)
+        for number, end in enumerate(ends):
+            values = {"due_at": now} if end is Event.DEFER else {}
+            held = [(letter.id, letter.claim_no) for letter in letters[number::6]]
+            await ledger.settle(tx, end, held, Cause(now, code=250, values=values))
+        await ledger.let_go(tx, ME, [(letter.id, letter.claim_no) for letter in letters[20:]], now)
+        await _somebody_leaves(tx, kit)
+        await recovery.owners(tx)
+        await recovery.recover_owner(tx, ME, now)
+        await recovery.recover_frozen(tx, claimed_before=now, offered_before=now, now=now)
+        await recovery.resolve_by_policy(tx, now)
+        await editions.finish_empty(tx, now)
+        await agenda.next_instant(tx, now)
+        await agenda.is_due(tx, now)
+        await agenda.is_busy(tx, now, within=now - now)
+
+
+async def _somebody_leaves(tx: Transaction, kit: Kit) -> None:
+    key = (await tx.execute(select(subscribers.c.address_key).limit(1))).scalar_one()
+    row = {"address_key": key, "key_version": 1, "reason": Reason.BLOCKED, "since": kit.clock.now()}
+    await tx.execute(insert(suppressions).values(**row, recorded_by="test"))
+    assert await ledger.suppress_person(tx, key, now=kit.clock.now(), reason="blocked") == 1
+
+
+def _plans(kit: Kit, said: list[Statement]) -> list[tuple[str, str]]:
+    """What SQLite would do for each of these statements."""
+    assert kit.store.file is not None
+    connection = sqlite3.connect(kit.store.file)
+    found = []
+    for words, values in {words: values for words, values in said}.items():
+        if words.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+            for row in connection.execute(f"EXPLAIN QUERY PLAN {words}", values):
+                found.append((words, row[3]))
+    connection.close()
+    return found
