@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from campaign.actions.committing import Outcome
 from campaign.actions.kit import Kit
@@ -12,8 +12,11 @@ from campaign.domain.addresses import Address
 from campaign.domain.delivery import FREE_DROPS, Event, back_off
 from campaign.domain.replies import Answer, Reason, Verdict
 from campaign.domain.replies import Outcome as Judged
+from campaign.logs import masked
 from campaign.store.ledger import REFUND, Claimed
 from campaign.store.moves import Cause
+
+_LONGEST: Final = 1000
 
 
 def outcome_of(kit: Kit, letter: Claimed, answer: Answer, verdict: Verdict) -> Outcome | None:
@@ -30,7 +33,7 @@ def outcome_of(kit: Kit, letter: Claimed, answer: Answer, verdict: Verdict) -> O
 
 def refused(letter: Claimed, now: datetime, reason: str, words: str) -> Outcome:
     """Return the outcome of a letter that never reached the wire."""
-    return Outcome(Event.REFUSE, letter.id, letter.claim_no, Cause(now, reason=reason, words=words))
+    return Outcome(Event.REFUSE, letter.id, letter.claim_no, Cause(now, reason=reason, words=_said(words)))
 
 
 def failed(kit: Kit, letter: Claimed) -> Outcome:
@@ -43,6 +46,14 @@ def failed(kit: Kit, letter: Claimed) -> Outcome:
         return refused(letter, now, "exhausted", "")
     due = back_off(letter.attempts, now, chance=kit.clock.uniform(0, 1))
     return Outcome(Event.DEFER, letter.id, letter.claim_no, Cause(now, reason="fault", values={"due_at": due}))
+
+
+def undotted(kit: Kit, letter: Claimed) -> Outcome:
+    """Return the outcome of a letter whose token could not be asked for: free, because no dot was written.
+
+    Whether that token is on disk all the same (the line to the database broke while it committed) makes no difference.
+    """
+    return Outcome(Event.DEFER, letter.id, letter.claim_no, Cause(kit.clock.now(), reason="no token", values=REFUND))
 
 
 def _again(kit: Kit, letter: Claimed, answer: Answer, verdict: Verdict) -> Outcome:
@@ -76,9 +87,17 @@ def _cause(
         code=reply.code if reply else None,
         enhanced=reply.enhanced if reply else None,
         reason=reason or (None if plain else verdict.reason.value),
-        words="" if plain else (reply.text if reply else answer.fault or ""),
+        words="" if plain else _said(reply.text if reply else answer.fault or ""),
         values=values or {},
     )
+
+
+def _said(words: str) -> str:
+    """Return a relay's words as they may be kept: servers quote addresses, and those are nowhere at rest in plain.
+
+    What no database takes (a NUL, half a surrogate pair) goes too: one such text would hold up every other outcome.
+    """
+    return masked(words[:_LONGEST]).encode(errors="replace").decode()
 
 
 def _address_key(kit: Kit, letter: Claimed) -> bytes | None:

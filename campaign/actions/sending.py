@@ -16,11 +16,11 @@ from typing import Final
 from campaign.actions.committing import Committer, Outcome
 from campaign.actions.filling import Filled, Filling
 from campaign.actions.kit import Kit
-from campaign.actions.outcomes import failed, outcome_of, refused
+from campaign.actions.outcomes import failed, outcome_of, refused, undotted
 from campaign.domain.delivery import Event
 from campaign.domain.message import LetterRefused
-from campaign.domain.replies import Answer, Phase, Scope, judge
-from campaign.logs import get_log
+from campaign.domain.replies import Answer, Phase, Scope, Verdict, judge
+from campaign.logs import get_log, masked
 from campaign.mail.transport import Conversation, Envelope, TransportFault
 from campaign.store import ledger, relays, waves
 from campaign.store.ledger import MAIN_RELAY, Claim, Claimed, Token
@@ -163,42 +163,59 @@ class Sender:
 
     async def _carry(self, lane: _Lane, conversation: Conversation, letter: Claimed, filled: Filled) -> None:
         """Hand one letter over and write down how it ended."""
+        tokenless = False
 
         async def before_dot() -> bool:
-            return await self._committer.token(_token(letter, filled))
+            nonlocal tokenless
+            try:
+                return await self._committer.token(_token(letter, filled))
+            except Exception:
+                tokenless = True
+                raise
 
         envelope = Envelope(filled.return_path, filled.personal.to)
         try:
             answer = await conversation.deliver(envelope, filled.body, before_dot)
-        except Exception as error:  # noqa: BLE001 -- the database failed the token: no dot was written, whatever it was
+        except Exception as error:  # noqa: BLE001 -- nothing was settled: what is offered stays so, and becomes a doubt
             _log.error("token_failed", delivery=letter.id, error=str(error))
-            self._committer.let_go(letter.id, letter.claim_no)
+            if tokenless:
+                self._committer.settle(undotted(self._kit, letter))
+            else:
+                self._committer.let_go(letter.id, letter.claim_no)
             return
         await self._settle(lane, letter, answer)
 
     async def _settle(self, lane: _Lane, letter: Claimed, answer: Answer) -> None:
+        """Hand the outcome to the committer before anything else can fail: what was accepted is never tried again."""
         verdict = judge(answer, first_attempt=letter.attempts == 1)
-        if verdict.scope in {Scope.RELAY, Scope.CONFIGURATION} and answer.phase is not Phase.DOT:
-            await self._fault(lane, answer)
-        elif self._faulty and answer.reply is not None:
-            self._faulty = False
-            async with self._kit.store.begin() as tx:
-                await relays.well(tx, MAIN_RELAY)
         outcome = outcome_of(self._kit, letter, answer, verdict)
         if outcome is None:
             self._committer.let_go(letter.id, letter.claim_no)
-            return
-        written = self._committer.settle(outcome)
-        if answer.phase is not Phase.DOT:
-            await written
-        elif not written.done():
-            lane.unwritten.add(written)
-            written.add_done_callback(lane.unwritten.discard)
+        else:
+            written = self._committer.settle(outcome)
+            if not written.done():
+                lane.unwritten.add(written)
+                written.add_done_callback(lane.unwritten.discard)
+            if answer.phase is not Phase.DOT:
+                await written
+        await self._judge_relay(lane, verdict, answer)
+
+    async def _judge_relay(self, lane: _Lane, verdict: Verdict, answer: Answer) -> None:
+        """Count what the answer says about the relay; a database that is away must not touch the letter's outcome."""
+        try:
+            if verdict.scope in {Scope.RELAY, Scope.CONFIGURATION} and answer.phase is not Phase.DOT:
+                await self._fault(lane, answer)
+            elif self._faulty and answer.reply is not None:
+                async with self._kit.store.begin() as tx:
+                    await relays.well(tx, MAIN_RELAY)
+                self._faulty = False
+        except Exception as error:  # noqa: BLE001 -- see above
+            _log.error("relay_not_judged", error=str(error))
 
     async def _fault(self, lane: _Lane, answer: Answer) -> None:
         """Count a fault of the relay; from the third in a row, or for wrong settings at once, the lane rests."""
         verdict = judge(answer, first_attempt=True)
-        said = str(answer.reply) if answer.reply else answer.fault or ""
+        said = masked(str(answer.reply) if answer.reply else answer.fault or "")
         self._faulty = True
         async with self._kit.store.begin() as tx:
             stop = verdict.scope is Scope.CONFIGURATION

@@ -1,0 +1,125 @@
+"""What becomes of a letter when something of ours breaks while it flies: nothing doubled, and no needless doubt."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from campaign.actions import campaigning, freezing, planning, publishing
+from campaign.actions.committing import Committer
+from campaign.actions.kit import Kit
+from campaign.actions.sending import sender
+from campaign.clock import SystemClock
+from campaign.domain.campaigns import Definition
+from campaign.domain.delivery import State
+from campaign.domain.replies import Answer, Phase, Reply
+from campaign.mail.transport import BeforeDot, Envelope
+from campaign.store import relays
+from campaign.store.engine import Store
+from campaign.store.ledger import Token
+from campaign.store.schema.ledger import deliveries, delivery_replies
+from tests.builders import a_kit, some_readers
+
+
+class Relay:
+    """A relay in this process, and at the same time its one conversation; it answers the dot as it is told to."""
+
+    name = "main"
+    size_limit = None
+    smtputf8 = usable = True
+    delivered = 0
+    opened_at = 0.0
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        self.dots: list[str] = []
+
+    async def open(self) -> Relay:
+        self.opened_at = asyncio.get_running_loop().time()
+        return self
+
+    async def deliver(self, envelope: Envelope, _body: bytes, before_dot: BeforeDot) -> Answer:
+        if not await before_dot():
+            return Answer(Phase.BODY, None, "withheld")
+        self.dots.append(envelope.recipient.wire)
+        return Answer(Phase.DOT, self.reply)
+
+    async def close(self) -> None:
+        pass
+
+
+YES = Reply.parse(250, ["2.0.0 Ok"])
+EVERY = Definition(every="first monday", lists=("supporters",), zone="UTC")
+
+
+async def a_sending_kit(store: Store, home: Path, relay: Relay, people: int = 3) -> Kit:
+    kit = a_kit(store, SystemClock(), home, relay, connections=1)
+    await some_readers(kit, people)
+    await publishing.import_starters(kit)
+    await campaigning.create(kit, "news", EVERY)
+    await campaigning.approve(kit, "news")
+    await planning.send_now(kit, "news")
+    await freezing.freeze_due(kit)
+    await freezing.start_due(kit)
+    return kit
+
+
+async def drain(kit: Kit) -> None:
+    for _ in range(2):
+        async with sender(kit, "worker") as post:
+            await post.drain(asyncio.Event())
+    await kit.renderer.aclose()
+
+
+async def states(kit: Kit) -> list[State]:
+    async with kit.store.read() as tx:
+        return list((await tx.execute(select(deliveries.c.state))).scalars())
+
+
+async def test_what_was_accepted_stays_so_when_the_relay_cannot_be_called_well(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise OSError("the database is away")
+
+    monkeypatch.setattr(relays, "well", away)
+    relay = Relay(YES)
+    kit = await a_sending_kit(store, home, relay)
+    await drain(kit)
+    assert await states(kit) == [State.ACCEPTED] * 3
+    assert len(relay.dots) == len(set(relay.dots)) == 3
+
+
+async def test_a_token_that_is_on_disk_though_nobody_was_told_leaves_no_doubt(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    real = Committer.token
+
+    async def token(self: Committer, wanted: Token) -> bool:
+        granted = await real(self, wanted)
+        asked.append(wanted.id)
+        if len(asked) == 1:
+            raise OSError("the line broke while it committed")
+        return granted
+
+    monkeypatch.setattr(Committer, "token", token)
+    relay = Relay(YES)
+    kit = await a_sending_kit(store, home, relay)
+    await drain(kit)
+    assert await states(kit) == [State.ACCEPTED] * 3
+    assert len(relay.dots) == len(set(relay.dots)) == 3
+    assert len(asked) == 4, "the letter of the broken token was tried once more"
+
+
+async def test_a_relay_s_words_are_kept_without_the_address_they_quote(store: Store, home: Path) -> None:
+    relay = Relay(Reply.parse(554, ["5.3.0 <reader-01@example.org> is not liked here"]))
+    kit = await a_sending_kit(store, home, relay, people=1)
+    await drain(kit)
+    async with kit.store.read() as tx:
+        [words] = (await tx.execute(select(delivery_replies.c.text))).scalars()
+    assert "reader-01" not in words
+    assert "is not liked here" in words
