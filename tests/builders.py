@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
+from campaign.actions import publishing
 from campaign.actions.kit import Kit, SilentDoorbell
 from campaign.assets import asset
 from campaign.clock import Clock
@@ -19,6 +21,7 @@ from campaign.mail.renderer import Renderer
 from campaign.mail.transport import Transport
 from campaign.settings import Settings
 from campaign.store.engine import Store
+from campaign.store.schema.content import articles
 from campaign.store.schema.people import lists, subscribers, subscriptions
 
 KEY: Final = bytes(range(32))
@@ -63,6 +66,13 @@ class Reader:
     @property
     def address(self) -> Address:
         return Address(f"reader-{self.number:02}", "example.org")
+
+
+async def fresh_articles(kit: Kit) -> None:
+    """The starter library, reviewed as of the kit's own clock, so that no test grows old with it."""
+    await publishing.import_starters(kit)
+    async with kit.store.begin() as tx:
+        await tx.execute(update(articles).values(review_on=kit.clock.now().date() + timedelta(days=3650)))
 
 
 async def some_readers(kit: Kit, readers: int | Sequence[Reader], slug: str = "supporters") -> list[int]:

@@ -106,7 +106,7 @@ async def _inspect(kit: Kit, slug: str, about: tuple[str, str], coming: Sequence
     wordings = await _wordings(kit, found, by_language)
     warnings = [
         *_about_people(found_look),
-        *_about_dates(coming, campaign),
+        *_about_dates(coming),
         *_about_content(campaign, wordings),
         *_about_languages(found, by_language, wordings),
         *_about_helplines(found, by_country),
@@ -153,9 +153,9 @@ def _about_people(found: Look) -> Iterator[str]:
         yield f"Nobody would get it: no active subscriber is on {lists}{rule}."
 
 
-def _about_dates(coming: Sequence[Forecast], campaign: Campaign) -> Iterator[str]:
+def _about_dates(coming: Sequence[Forecast]) -> Iterator[str]:
     if not coming:
-        yield f"Nothing is to come within a year: {campaign.definition.once or 'no date of it lies ahead'}."
+        yield "Nothing of it is to come within a year."
     astray = [one for one in coming if one.wrong_day]
     if astray:
         worst = max(one.wrong_day for one in astray)
@@ -202,7 +202,7 @@ def _about_helplines(found: Sources, by_country: Mapping[str, int]) -> Iterator[
         elif country and not serving.shown:
             without[country] = people
     if without:
-        yield f"No helpline is known for {_people(sum(without.values()))} in {', '.join(without)}."
+        yield f"No helpline is known for {_people(sum(without.values())).lower()} in {', '.join(without)}."
 
 
 def _people(count: int) -> str:

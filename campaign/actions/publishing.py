@@ -143,9 +143,9 @@ async def digests(kit: Kit, slugs: Iterable[str]) -> dict[str, str]:
 
 
 def card(one: Article) -> ArticleCard:
-    """Return what a choice of articles needs to know of one."""
-    status = ArticleStatus(one.status)
-    return ArticleCard(one.id, one.slug, one.language, status, one.topics, one.published_on, one.review_on)
+    """Return what a choice of articles needs to know of one; it is as new as the day it came in where it has no date."""
+    status, published = ArticleStatus(one.status), one.published_on or one.created_at.date()
+    return ArticleCard(one.id, one.slug, one.language, status, one.topics, published, one.review_on)
 
 
 async def key_dates(kit: Kit) -> list[KeyDate]:

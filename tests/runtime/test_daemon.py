@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from campaign.actions import campaigning, planning, publishing, reporting, subscribing
+from campaign.actions import campaigning, planning, reporting, subscribing
 from campaign.actions.kit import Kit
 from campaign.clock import SystemClock, TravelClock
 from campaign.domain.calendar import instant_at
@@ -25,7 +25,7 @@ from campaign.mail.smtp import SmtpOptions, SmtpTransport
 from campaign.runtime.catcher import Catcher
 from campaign.runtime.daemon import Bell, Daemon
 from campaign.store.engine import Store
-from tests.builders import Reader, a_kit, some_readers
+from tests.builders import Reader, a_kit, fresh_articles, some_readers
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ EVERY = Definition(every="first monday", lists=("supporters",), zone="UTC")
 
 async def test_an_extra_edition_reaches_everybody_once_and_the_sums_reconcile(kit: Kit, catcher: Catcher) -> None:
     await some_readers(kit, 8)
-    await publishing.import_starters(kit)
+    await fresh_articles(kit)
     await approved(kit, EVERY)
     edition = await planning.send_now(kit, "news", key="hello")
     assert (await planning.send_now(kit, "news", key="hello")).id == edition.id
@@ -74,7 +74,7 @@ async def test_an_extra_edition_reaches_everybody_once_and_the_sums_reconcile(ki
 
 async def test_who_left_gets_nothing_more_and_nothing_is_lost_for_the_others(kit: Kit, catcher: Catcher) -> None:
     await some_readers(kit, 3)
-    await publishing.import_starters(kit)
+    await fresh_articles(kit)
     await approved(kit, EVERY)
     await subscribing.leave(kit, Reader(2).address)
     edition = await planning.send_now(kit, "news")
@@ -122,7 +122,7 @@ async def planning_editions(kit: Kit) -> list[reporting.Edition]:
 
 async def test_an_edition_found_too_late_is_missed_shown_and_sent_only_by_a_person(kit: Kit, catcher: Catcher) -> None:
     await some_readers(kit, 2)
-    await publishing.import_starters(kit)
+    await fresh_articles(kit)
     await approved(kit, EVERY)
     [first, *_] = await planning_editions(kit)
     late = replace(kit, clock=TravelClock(first.latest_start + timedelta(minutes=1)))
