@@ -67,7 +67,17 @@ def _spaced(text: str) -> str:
 
 def test_the_tour_is_a_whole_one() -> None:
     lines = " ".join(step.line for step in TOUR if isinstance(step, Command))
-    for verb in ("init", "subscribers import", "articles import", "new", "preview", "approve", "run", "status", "subscribers leave"):
+    for verb in (
+        "init",
+        "subscribers import",
+        "articles import",
+        "new",
+        "preview",
+        "approve",
+        "run",
+        "status",
+        "subscribers leave",
+    ):
         assert f"campaign {verb}" in lines
 
 
