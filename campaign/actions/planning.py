@@ -20,13 +20,17 @@ from campaign.domain.editions import (
     EditionState,
     edition_name,
 )
-from campaign.domain.errors import BadInput, Conflict, NotFound, NotReady
+from campaign.domain.errors import BadInput, CampaignError, Conflict, NotFound, NotReady
 from campaign.domain.schedule import Plan, everybody_at, extra_plan, plans
 from campaign.domain.shapes import is_slug
+from campaign.logs import get_log
 from campaign.store import campaigns, editions
 from campaign.store import waves as stored_waves
+from campaign.store.campaigns import Campaign
 from campaign.store.editions import Edition
+from campaign.store.engine import Transaction
 
+_log = get_log()
 _LONGEST_KEY: Final = 40
 _YESTERDAY: Final = timedelta(days=2)
 """How far back planning looks: a local day may have begun 14 hours ago, and lateness allows some more."""
@@ -35,26 +39,39 @@ _YESTERDAY: Final = timedelta(days=2)
 async def plan(kit: Kit) -> int:
     """Give every active campaign its edition rows for the next 400 days; return how many are new. Safe to repeat."""
     key_dates = {one.slug: one for one in await publishing.key_dates(kit)}
-    now = kit.clock.now()
-    new = 0
     async with kit.store.read() as tx:
         active = await campaigns.every(tx, CampaignState.ACTIVE)
-    for campaign in active:
-        wanted = _wanted(campaign.definition, key_dates, now, (now + PLAN_AHEAD).date())
-        async with kit.store.begin() as tx:
-            known = {(e.step, e.occurrence): e for e in await editions.of_campaign(tx, campaign.id)}
-            for one in wanted:
-                new += await editions.plan(tx, campaign.id, campaign.slug, one, now) is not None
-                found = known.get((one.step, one.occurrence))
-                if found is not None and found.state is EditionState.PLANNED and _moved(found, one):
-                    await editions.replan(tx, found.id, one)
-            kept = {(one.step, one.occurrence) for one in wanted}
-            gone = [
-                e.id
-                for key, e in known.items()
-                if key not in kept and e.state is EditionState.PLANNED and e.starts_at > now
-            ]
-            await editions.drop_planned(tx, gone)
+    new = 0
+    for one in active:
+        try:
+            async with kit.store.begin() as tx:
+                campaign = await campaigns.hold(tx, one.id)
+                if campaign is not None and campaign.state is CampaignState.ACTIVE:
+                    new += await _plan(kit, tx, campaign, key_dates)
+        except CampaignError as error:  # one campaign that cannot be planned must not hold the others
+            _log.error("plan_failed", campaign=one.slug, error=str(error))
+    return new
+
+
+async def _plan(kit: Kit, tx: Transaction, campaign: Campaign, key_dates: dict[str, KeyDate]) -> int:
+    """Add what is missing, move what moved, and drop what no longer has a step; extra editions have none and stay.
+
+    Where the key date itself is gone, nothing is dropped: its editions stay, to be seen and not to vanish silently.
+    """
+    if campaign.definition.key_date and campaign.definition.key_date not in key_dates:
+        raise NotFound(f"There is no key date {campaign.definition.key_date!r} any more.")
+    now = kit.clock.now()
+    wanted = _wanted(campaign.definition, key_dates, now, (now + PLAN_AHEAD).date())
+    known = {(e.step, e.occurrence): e for e in await editions.of_campaign(tx, campaign.id)}
+    new = 0
+    for one in wanted:
+        new += await editions.plan(tx, campaign.id, campaign.slug, one, now) is not None
+        found = known.get((one.step, one.occurrence))
+        if found is not None and found.state is EditionState.PLANNED and _moved(found, one):
+            await editions.replan(tx, found.id, one)
+    kept = {(one.step, one.occurrence) for one in wanted}
+    waiting = [e for e in known.values() if e.state is EditionState.PLANNED and e.starts_at > now and not e.at_once]
+    await editions.drop_planned(tx, [e.id for e in waiting if (e.step, e.occurrence) not in kept])
     return new
 
 
@@ -93,9 +110,7 @@ async def send_now(kit: Kit, slug: str, key: str | None = None) -> Edition:
         if campaign is None:
             msg = f"There is no campaign {slug!r}."
             raise NotFound(msg, remedy="campaign status shows them all.")
-        if campaign.state is not CampaignState.ACTIVE:
-            msg = f"{slug} is {campaign.state}."
-            raise NotReady(msg, remedy=_BEFORE_SENDING[campaign.state].format(slug=slug))
+        require_active(campaign)
         now = kit.clock.now()
         wanted = extra_plan(key, now)
         await editions.plan(tx, campaign.id, slug, wanted, now)
@@ -106,6 +121,13 @@ async def send_now(kit: Kit, slug: str, key: str | None = None) -> Edition:
     return found
 
 
+def require_active(campaign: Campaign) -> None:
+    """Raise NotReady, with what to do first, unless the campaign is one that sends."""
+    if campaign.state is not CampaignState.ACTIVE:
+        msg = f"{campaign.slug} is {campaign.state}."
+        raise NotReady(msg, remedy=_BEFORE_SENDING[campaign.state].format(slug=campaign.slug))
+
+
 _BEFORE_SENDING: Final = {
     CampaignState.DRAFT: "First: campaign approve {slug}",
     CampaignState.PAUSED: "First: campaign resume {slug}",
@@ -114,7 +136,10 @@ _BEFORE_SENDING: Final = {
 
 
 async def send_missed(kit: Kit, key: str | int) -> Edition:
-    """Send an edition that was missed: to everybody at once, now, because a person decided so."""
+    """Send an edition that was missed: to everybody at once, now, because a person decided so.
+
+    Raises NotReady when it was not missed, or when its campaign is not one that sends.
+    """
     edition = await find_edition(kit, key)
     if edition.state is not EditionState.MISSED:
         msg = f"{edition.name} is {edition.state}; only a missed edition is sent by hand."
@@ -130,6 +155,9 @@ async def send_missed(kit: Kit, key: str | int) -> Edition:
         "note": "",
     }
     async with kit.store.begin() as tx:
+        campaign = await campaigns.hold(tx, edition.campaign_id)
+        if campaign is not None:
+            require_active(campaign)
         if await editions.advance(tx, edition.id, EditionEvent.FREEZE, now, **values):
             await stored_waves.send_at_once(tx, edition.id, wave)
     kit.doorbell.ring()
