@@ -381,16 +381,19 @@ def upgrade() -> None:
 
 _SQLITE_SEARCH = (
     """CREATE VIRTUAL TABLE article_search USING fts5(
-        title, summary, body, content='articles', content_rowid='id', tokenize='porter unicode61 remove_diacritics 2')""",
+        title, summary, body, content='articles', content_rowid='id',
+        tokenize='porter unicode61 remove_diacritics 2')""",
     """CREATE TRIGGER article_search_insert AFTER INSERT ON articles BEGIN
-        INSERT INTO article_search(rowid, title, summary, body) VALUES (new.id, new.title, new.summary, new.body); END""",
+        INSERT INTO article_search(rowid, title, summary, body)
+        VALUES (new.id, new.title, new.summary, new.body); END""",
     """CREATE TRIGGER article_search_delete AFTER DELETE ON articles BEGIN
         INSERT INTO article_search(article_search, rowid, title, summary, body)
         VALUES ('delete', old.id, old.title, old.summary, old.body); END""",
     """CREATE TRIGGER article_search_update AFTER UPDATE ON articles BEGIN
         INSERT INTO article_search(article_search, rowid, title, summary, body)
         VALUES ('delete', old.id, old.title, old.summary, old.body);
-        INSERT INTO article_search(rowid, title, summary, body) VALUES (new.id, new.title, new.summary, new.body); END""",
+        INSERT INTO article_search(rowid, title, summary, body)
+        VALUES (new.id, new.title, new.summary, new.body); END""",
 )
 
 _POSTGRESQL_SEARCH = (

@@ -143,7 +143,10 @@ async def digests(kit: Kit, slugs: Iterable[str]) -> dict[str, str]:
 
 
 def card(one: Article) -> ArticleCard:
-    """Return what a choice of articles needs to know of one; it is as new as the day it came in where it has no date."""
+    """Return what a choice of articles needs to know of one.
+
+    It is as new as the day it came in where it has no date.
+    """
     status, published = ArticleStatus(one.status), one.published_on or one.created_at.date()
     return ArticleCard(one.id, one.slug, one.language, status, one.topics, published, one.review_on)
 
