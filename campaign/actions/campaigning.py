@@ -21,7 +21,7 @@ from campaign.store.campaigns import Approval, Campaign
 from campaign.store.editions import Edition
 from campaign.store.engine import Transaction
 
-_FROZEN: Final = frozenset({EditionState.FREEZING, EditionState.READY, EditionState.SENDING})
+_FROZEN: Final = frozenset({EditionState.FREEZING, EditionState.READY, EditionState.SENDING, EditionState.PAUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ async def find(kit: Kit, slug: str) -> Campaign:
         return await _find(tx, slug)
 
 
-async def _find(tx: Transaction, slug: str) -> Campaign:
-    found = await campaigns.find(tx, slug)
+async def _find(tx: Transaction, slug: str, *, hold: bool = False) -> Campaign:
+    found = await (campaigns.hold if hold else campaigns.find)(tx, slug)
     if found is None:
         known = ", ".join(one.slug for one in await campaigns.every(tx)) or "none yet"
         msg = f"There is no campaign {slug!r}."
@@ -65,7 +65,7 @@ async def create(kit: Kit, slug: str, definition: Definition) -> Campaign:
 async def edit(kit: Kit, slug: str, changes: Mapping[str, Any]) -> tuple[Campaign, bool]:
     """Change a campaign; return it and whether that revoked its approval.
 
-    What is frozen already keeps its old words, so a change is refused while an edition is being frozen or sent.
+    What is frozen already keeps its old words, so a change is refused while such an edition may still be sent.
     """
     async with kit.store.read() as tx:
         before = await _find(tx, slug)
@@ -74,7 +74,10 @@ async def edit(kit: Kit, slug: str, changes: Mapping[str, Any]) -> tuple[Campaig
         return before, False
     await _check(kit, definition)
     async with kit.store.begin() as tx:
-        campaign = await _find(tx, slug)
+        campaign = await _find(tx, slug, hold=True)
+        if campaign.definition != before.definition:
+            msg = f"Somebody else changed {slug} just now."
+            raise Conflict(msg, remedy=f"Look at it again: campaign show {slug}.")
         _refuse_while_frozen(campaign, await editions.of_campaign(tx, campaign.id))
         revoked = campaign.state in {CampaignState.ACTIVE, CampaignState.PAUSED}
         if campaign.state is not CampaignState.DRAFT:
@@ -84,14 +87,20 @@ async def edit(kit: Kit, slug: str, changes: Mapping[str, Any]) -> tuple[Campaig
 
 
 def _refuse_while_frozen(campaign: Campaign, found: list[Edition]) -> None:
-    frozen = [edition.name for edition in found if edition.state in _FROZEN]
+    frozen = [edition for edition in found if edition.state in _FROZEN or _was_frozen(edition)]
     if frozen:
-        msg = f"{frozen[0]} is being prepared or sent with the present wording."
-        remedy = (
-            f"Wait until it is sent, or take it back first: campaign pause {frozen[0]} or campaign cancel {frozen[0]}."
+        name, missed = frozen[0].name, frozen[0].state is EditionState.MISSED
+        msg = f"{name} is {frozen[0].state} with the present wording, and stays so."
+        way = (
+            f"campaign editions send {name}, or campaign editions skip {name}" if missed else f"campaign cancel {name}"
         )
-        raise Conflict(msg, remedy=remedy)
+        raise Conflict(msg, remedy=f"{'First' if missed else 'Wait until it is sent, or give it up'}: {way}.")
     _refuse_retired(campaign)
+
+
+def _was_frozen(edition: Edition) -> bool:
+    """Say whether a missed edition has letters of its own: sent by hand, it would send the old wording."""
+    return edition.state is EditionState.MISSED and edition.cutoff is not None
 
 
 def _refuse_retired(campaign: Campaign) -> None:
@@ -142,7 +151,7 @@ async def approve(kit: Kit, slug: str, seen: bytes | None = None) -> Approved:
     campaign = await find(kit, slug)
     digest = await _covered_as_seen(kit, campaign, seen)
     async with kit.store.begin() as tx:
-        campaign = await _find(tx, slug)
+        campaign = await _find(tx, slug, hold=True)
         _refuse_retired(campaign)
         people, _ = await campaigns.count_audience(tx, campaign.id, campaign.definition.where)
         approval = Approval(digest, kit.operator, kit.clock.now(), people)
@@ -195,13 +204,16 @@ async def stands(kit: Kit, campaign: Campaign, edition: Edition) -> bool:
 async def revoke(kit: Kit, campaign: Campaign) -> None:
     """Turn a campaign whose templates, sender or pinned articles changed back into a draft."""
     async with kit.store.begin() as tx:
-        fresh = await _find(tx, campaign.slug)
+        fresh = await _find(tx, campaign.slug, hold=True)
         if fresh.state in {CampaignState.ACTIVE, CampaignState.PAUSED}:
             await campaigns.advance(tx, fresh, CampaignEvent.EDIT, kit.clock.now())
 
 
 async def pause(kit: Kit, target: str | int) -> list[str]:
-    """Pause a campaign with its editions, or one edition; return what was paused. No token commits afterwards."""
+    """Pause a campaign with its editions, or one edition; return what was paused. No token commits afterwards.
+
+    An edition that is being frozen is finished, and then waits with the campaign.
+    """
     return await _each(kit, target, CampaignEvent.PAUSE, _pause_edition)
 
 
@@ -242,11 +254,13 @@ async def _each(kit: Kit, target: str | int, event: CampaignEvent, one: EditionV
     async with kit.store.begin() as tx:
         edition = await editions.find(tx, target)
         if edition is not None:
+            if event is CampaignEvent.RESUME:
+                planning.require_active(await _find(tx, edition.campaign, hold=True))
             if not await one(tx, kit, edition):
                 msg = f"{edition.name} is {edition.state}, so that is not possible."
                 raise NotReady(msg, remedy=f"Look at it: campaign status {edition.id}.")
             return [edition.name]
-        campaign = await _find(tx, str(target))
+        campaign = await _find(tx, str(target), hold=True)
         await campaigns.advance(tx, campaign, event, kit.clock.now())
         moved = [e.name for e in await editions.of_campaign(tx, campaign.id) if await one(tx, kit, e)]
         return [campaign.slug, *moved]

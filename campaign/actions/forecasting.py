@@ -14,7 +14,7 @@ from campaign.actions.kit import Kit
 from campaign.domain.calendar import KeyDate, Step, parse_zone
 from campaign.domain.editions import CampaignState, EditionState, edition_name
 from campaign.domain.errors import NotFound
-from campaign.domain.schedule import Plan, plans, waves, zone_error
+from campaign.domain.schedule import Plan, plans, waves, zone_error, zone_of
 from campaign.store import campaigns, editions
 from campaign.store.campaigns import Campaign
 from campaign.store.engine import Transaction
@@ -104,7 +104,7 @@ async def _of_campaign(
     fallback = await wording.fallback_zone(kit, tx, campaign)
     groups = await campaigns.attributes(tx, campaign.id, definition.where)
     people = sum(count for *_, count in groups)
-    zones = [(timezone or fallback, count) for _, _, timezone, count in groups]
+    zones = [(zone_of(timezone, fallback), count) for _, _, timezone, count in groups]
     found = []
     for plan in wanted:
         row = rows.get((plan.step, plan.occurrence))
@@ -134,7 +134,8 @@ async def hours(kit: Kit, one: Forecast) -> list[tuple[datetime, str, int]]:
         groups = await campaigns.attributes(tx, one.campaign.id, definition.where)
     people: dict[str, int] = {}
     for _, _, timezone, count in groups:
-        people[timezone or fallback] = people.get(timezone or fallback, 0) + count
+        zone = zone_of(timezone, fallback)
+        people[zone] = people.get(zone, 0) + count
     own = waves(definition, one.plan, people, fallback)
     return sorted(
         (wave.due_at, wave.timezone, people.get(wave.timezone, 0) if definition.local else one.people) for wave in own
@@ -144,7 +145,7 @@ async def hours(kit: Kit, one: Forecast) -> list[tuple[datetime, str, int]]:
 async def _for_person(kit: Kit, tx: Transaction, one: Forecast, someone: subscribing.Standing) -> Forecast:
     definition = one.campaign.definition
     fallback = await wording.fallback_zone(kit, tx, one.campaign)
-    zone = someone.timezone or fallback
+    zone = zone_of(someone.timezone, fallback)
     own = waves(definition, one.plan, {zone}, fallback)
     due = next((wave.due_at for wave in own if wave.timezone == zone), own[0].due_at)
     reasons = list(someone.reasons(definition.lists))

@@ -5,18 +5,20 @@ It never sends. Everything is in chunks that can be repeated: a crash anywhere l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from campaign.actions import campaigning, wording
 from campaign.actions.kit import Kit
-from campaign.domain.editions import FREEZE_LEAD, EditionEvent, EditionState
-from campaign.domain.schedule import EVERYBODY, Plan, waves
+from campaign.domain.editions import FREEZE_LEAD, CampaignState, EditionEvent, EditionState
+from campaign.domain.schedule import EVERYBODY, Plan, Wave, waves
 from campaign.logs import get_log
 from campaign.store import campaigns, editions, letters
 from campaign.store import waves as stored_waves
 from campaign.store.campaigns import Campaign
 from campaign.store.editions import Edition
+from campaign.store.engine import Transaction
 from campaign.store.waves import Freeze
 
 _log = get_log()
@@ -70,26 +72,45 @@ async def _prepare(kit: Kit, campaign: Campaign, edition: Edition) -> bool:
         return False
     made = await wording.compile_edition(kit, campaign, edition)
     if made.skip:
+        # A missed edition that somebody sends is freezing already, and can only be cancelled. Where neither can be, a
+        # second daemon has prepared it meanwhile, and this one may help with its audience.
+        event = EditionEvent.SKIP if edition.state is EditionState.PLANNED else EditionEvent.CANCEL
         async with kit.store.begin() as tx:
-            return not await editions.advance(tx, edition.id, EditionEvent.SKIP, kit.clock.now(), note=made.skip)
+            return not await editions.advance(tx, edition.id, event, kit.clock.now(), note=made.skip)
     now = kit.clock.now()
     async with kit.store.begin() as tx:
+        if not await _is_as_approved(tx, campaign, edition):
+            return False
         groups = await campaigns.attributes(tx, campaign.id, campaign.definition.where)
         zones = {timezone for _, _, timezone, _ in groups if timezone}
         found = waves(campaign.definition, plan_of(edition), zones, await wording.fallback_zone(kit, tx, campaign))
-        instants: dict[str, datetime] = {
-            "starts_at": found[0].due_at if len(found) == 1 else min(wave.due_at for wave in found),
-            "ends_at": max(wave.due_at for wave in found),
-            "latest_start": max(wave.latest_start for wave in found),
-        }
         if edition.state is EditionState.PLANNED and not await editions.advance(
-            tx, edition.id, EditionEvent.FREEZE, now, cutoff=now, note="", **instants
+            tx, edition.id, EditionEvent.FREEZE, now, cutoff=now, note="", **_instants(found)
         ):
             return False
         await stored_waves.set_waves(tx, edition.id, found)
         for message in made.messages:
             await letters.add(tx, message)
     return True
+
+
+async def _is_as_approved(tx: Transaction, campaign: Campaign, edition: Edition) -> bool:
+    """Say whether the campaign is still what was compiled, and still sends; hold it so until the transaction ends.
+
+    Compiling takes seconds, in which somebody may pause or edit it.
+    """
+    held = await campaigns.hold(tx, campaign.id)
+    sends = held is not None and (held.state is CampaignState.ACTIVE or edition.state is not EditionState.PLANNED)
+    return sends and held is not None and held.definition == campaign.definition
+
+
+def _instants(found: Sequence[Wave]) -> dict[str, datetime]:
+    """Return when an edition with these waves starts and ends, and until when it may start."""
+    return {
+        "starts_at": min(wave.due_at for wave in found),
+        "ends_at": max(wave.due_at for wave in found),
+        "latest_start": max(wave.latest_start for wave in found),
+    }
 
 
 def plan_of(edition: Edition) -> Plan:
@@ -105,6 +126,8 @@ async def _snapshot(kit: Kit, campaign: Campaign, edition_id: int) -> None:
     if edition is None or edition.state is not EditionState.FREEZING:
         return
     single = edition.at_once or not campaign.definition.local
+    if not single:
+        await _give_a_wave(kit, campaign, edition, fallback)
     freeze = Freeze(
         edition, campaign.definition.where, EVERYBODY if single else fallback, edition.cutoff or kit.clock.now()
     )
@@ -113,9 +136,25 @@ async def _snapshot(kit: Kit, campaign: Campaign, edition_id: int) -> None:
         async with kit.store.begin() as tx:
             made = await stored_waves.freeze_chunk(tx, freeze, kit.clock.now())
     async with kit.store.begin() as tx:
+        held = await campaigns.hold(tx, campaign.id)
         _, suppressed = await campaigns.count_audience(tx, campaign.id, campaign.definition.where, freeze.cutoff)
         await editions.advance(tx, edition.id, EditionEvent.READY, kit.clock.now(), excluded={"suppressed": suppressed})
+        if held is not None and held.state is CampaignState.PAUSED:
+            await editions.advance(tx, edition.id, EditionEvent.PAUSE, kit.clock.now())
     _log.info("edition_frozen", edition=edition.name)
+
+
+async def _give_a_wave(kit: Kit, campaign: Campaign, edition: Edition, fallback: str) -> None:
+    """See that people without a zone of their own have a wave, though the fallback changed since the waves were set.
+
+    Letters are made by joining people with waves: without one, these people would be left out without a word.
+    """
+    async with kit.store.begin() as tx:
+        zones = {wave.timezone for wave in await stored_waves.of_edition(tx, edition.id)}
+        if fallback not in zones:
+            found = waves(campaign.definition, plan_of(edition), zones, fallback)
+            await stored_waves.set_waves(tx, edition.id, found)
+            await editions.retime(tx, edition.id, _instants(found))
 
 
 async def start_due(kit: Kit) -> int:

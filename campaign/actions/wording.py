@@ -19,6 +19,7 @@ from campaign.domain.digest import ArticleCard, Choice, ContentRule, choose
 from campaign.domain.errors import NotReady
 from campaign.domain.helplines import Helplines
 from campaign.domain.message import LetterSpec, SenderIdentity
+from campaign.domain.schedule import zone_of
 from campaign.mail.composer import Compiled, compile_letter
 from campaign.mail.words import Catalogue, read_words
 from campaign.store import campaigns, content, letters, lists
@@ -240,7 +241,8 @@ def _helplines(found: Sources, country: str, language: str) -> list[dict[str, An
 async def fallback_zone(kit: Kit, tx: Transaction, campaign: Campaign) -> str:
     """Return the time zone of people who declared none: the first list's, else the installation's."""
     found = [await lists.find(tx, slug) for slug in campaign.definition.lists]
-    return next((one.timezone for one in found if one is not None and one.timezone), kit.settings.timezone.key)
+    declared = next((one.timezone for one in found if one is not None and one.timezone), None)
+    return zone_of(declared, kit.settings.timezone.key)
 
 
 def pick_variant(variants: Sequence[str], language: str | None, country: str | None) -> str | None:

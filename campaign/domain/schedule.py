@@ -27,6 +27,7 @@ from campaign.domain.calendar import (
 from campaign.domain.campaigns import Definition
 from campaign.domain.delivery import VALID_FOR
 from campaign.domain.editions import LATEST_START
+from campaign.domain.localtime import zone_name
 
 EVERYBODY: Final = "*"
 """The time zone of the single wave of an edition that goes to everybody at one instant."""
@@ -106,13 +107,14 @@ def extra_plan(key: str | None, now: datetime) -> Plan:
 def waves(definition: Definition, plan: Plan, zones: Iterable[str], fallback: str) -> list[Wave]:
     """Return the waves of an edition: one per local time zone of its people, or a single one for everybody.
 
-    `fallback` is the zone of people who declared none; it always has a wave.
+    `fallback` is the zone of people who declared none, or one that this installation does not know (its list of zones
+    may be older than the one they chose from); it always has a wave.
     """
     if plan.at_once:
         return [everybody_at(plan.starts_at)]
     if not definition.local:
         return [_wave(definition, plan, EVERYBODY, parse_zone(definition.zone))]
-    return [_wave(definition, plan, name, parse_zone(name)) for name in sorted({*zones, fallback})]
+    return [_wave(definition, plan, name, parse_zone(name)) for name in sorted({*filter(zone_name, zones), fallback})]
 
 
 def everybody_at(instant: datetime) -> Wave:
@@ -148,4 +150,10 @@ def zone_error(definition: Definition, day: date, zones: Iterable[tuple[str, int
     if definition.local:
         return 0
     instant = instant_at(day, definition.wall_time, parse_zone(definition.zone))
-    return sum(people for name, people in zones if instant.astimezone(parse_zone(name)).date() != day)
+    known = [(parse_zone(name), people) for name, people in zones if zone_name(name)]
+    return sum(people for zone, people in known if instant.astimezone(zone).date() != day)
+
+
+def zone_of(declared: str | None, fallback: str) -> str:
+    """Return the zone by which one person's letters are timed: their own where it is known here."""
+    return declared if declared and zone_name(declared) else fallback

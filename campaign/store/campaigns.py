@@ -70,6 +70,16 @@ async def find(tx: Transaction, key: str | int) -> Campaign | None:
     return rows[0] if rows else None
 
 
+async def hold(tx: Transaction, key: str | int) -> Campaign | None:
+    """Find a campaign, and let nobody else change it until this transaction ends.
+
+    Whoever moves it, or makes letters of what it says, asks this way: neither may go by what the other just changed.
+    """
+    wanted = select(campaigns).where(_C.id == key if isinstance(key, int) else _C.slug == key)
+    row = (await tx.execute(wanted.with_for_update(key_share=True))).one_or_none()
+    return None if row is None else _campaign(row)
+
+
 async def every(tx: Transaction, *states: CampaignState) -> list[Campaign]:
     """Return all campaigns, or those in the given states, by slug."""
     return await _select(tx, _C.state.in_(states) if states else _C.id.is_not(None))

@@ -71,6 +71,12 @@ async def replan(tx: Transaction, edition_id: int, wanted: Plan) -> None:
     await tx.execute(update(editions).where(_E.id == edition_id, _E.state == EditionState.PLANNED).values(**values))
 
 
+async def retime(tx: Transaction, edition_id: int, instants: Mapping[str, datetime]) -> None:
+    """Give an edition that is being frozen the instants of its waves."""
+    freezing = (_E.id == edition_id, _E.state == EditionState.FREEZING)
+    await tx.execute(update(editions).where(*freezing).values(**instants))
+
+
 async def drop_planned(tx: Transaction, edition_ids: Sequence[int]) -> None:
     """Take out editions that nothing has happened to, because their step no longer exists."""
     await tx.execute(delete(approvals).where(approvals.c.edition_id.in_(edition_ids)))

@@ -1,0 +1,177 @@
+"""What changes while an edition is being frozen: pauses, edits, zones. Nobody is lost, and nothing unapproved goes out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import select
+
+from campaign.actions import campaigning, forecasting, freezing, planning, publishing, wording
+from campaign.actions.kit import Kit
+from campaign.domain.campaigns import Definition
+from campaign.domain.editions import CampaignState, EditionEvent, EditionState
+from campaign.domain.errors import Conflict, NotReady
+from campaign.store import editions
+from campaign.store.editions import Edition
+from campaign.store.engine import Store
+from campaign.store.schema.ledger import deliveries
+from tests.builders import Reader, a_kit, some_readers
+from tests.clocks import FrozenClock
+
+WEEKLY = Definition(every="monday", lists=("supporters",), zone="UTC")
+LOCAL = WEEKLY.changed({"zone": "local"})
+
+
+@pytest.fixture
+async def kit(store: Store, clock: FrozenClock, home: Path) -> AsyncIterator[Kit]:
+    made = a_kit(store, clock, home)
+    yield made
+    await made.renderer.aclose()
+
+
+async def a_campaign(kit: Kit, definition: Definition, readers: int | list[Reader] = 2) -> Edition:
+    """An approved campaign a minute before its next edition is to be frozen; the clock stands there."""
+    await some_readers(kit, readers)
+    await publishing.import_starters(kit)
+    await campaigning.create(kit, "news", definition)
+    await campaigning.approve(kit, "news")
+    async with kit.store.read() as tx:
+        first = (await editions.in_states(tx, EditionState.PLANNED))[0]
+    assert isinstance(kit.clock, FrozenClock)
+    kit.clock.travel_to(first.starts_at - timedelta(minutes=10))
+    return first
+
+
+async def as_it_is(kit: Kit, edition: Edition) -> Edition:
+    return await planning.find_edition(kit, edition.id)
+
+
+async def prepare_and_crash(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Freeze as far as the first chunk."""
+
+    async def crash(*_: object) -> None:
+        raise OSError("the power went")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(freezing, "_snapshot", crash)
+        patch.setattr(freezing, "_note", crash)
+        with pytest.raises(OSError, match="power"):
+            await freezing.freeze_due(kit)
+
+
+async def due_instants(kit: Kit) -> list[str]:
+    async with kit.store.read() as tx:
+        found = (await tx.execute(select(deliveries.c.due_at).order_by(deliveries.c.subscriber_id))).scalars()
+        return [due.isoformat() for due in found]
+
+
+async def test_an_edition_that_was_freezing_when_its_campaign_was_paused_waits_with_it(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await a_campaign(kit, WEEKLY)
+    await prepare_and_crash(kit, monkeypatch)
+    await campaigning.pause(kit, "news")
+    await freezing.freeze_due(kit)
+    assert (await as_it_is(kit, first)).state is EditionState.PAUSED
+    assert await campaigning.resume(kit, "news") == ["news", first.name]
+    assert (await as_it_is(kit, first)).state is EditionState.READY
+
+
+@pytest.mark.parametrize("what", ["pause", "edit"])
+async def test_what_changes_while_the_words_are_compiled_is_not_sent(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    first = await a_campaign(kit, WEEKLY)
+    compiled = wording.compile_edition
+
+    async def compile_slowly(*asked: object) -> wording.Made:
+        made = await compiled(*asked)  # type: ignore[arg-type] -- passed on as they came
+        await (campaigning.pause(kit, "news") if what == "pause" else campaigning.edit(kit, "news", {"title": "New"}))
+        return made
+
+    monkeypatch.setattr(wording, "compile_edition", compile_slowly)
+    assert await freezing.freeze_due(kit) == 0
+    assert (await as_it_is(kit, first)).state is EditionState.PLANNED
+    assert await due_instants(kit) == []
+
+
+async def test_a_zone_that_nobody_knows_holds_nobody_up(kit: Kit) -> None:
+    readers = [Reader(1, "Mars/Olympus_Mons"), Reader(2), Reader(3, "Asia/Tokyo")]
+    first = await a_campaign(kit, LOCAL, readers)
+    assert isinstance(kit.clock, FrozenClock)
+    kit.clock.travel_to(first.starts_at)
+    await freezing.freeze_due(kit)
+    frozen = await as_it_is(kit, first)
+    assert (frozen.state, frozen.planned) == (EditionState.READY, 3)
+    martian, nowhere, tokyo = await due_instants(kit)
+    assert martian == nowhere != tokyo
+    assert {one.people for one in await forecasting.forecast(kit, "news")} == {3}
+    later = next(one for one in await forecasting.forecast(kit, "news") if one.state == "planned")
+    assert sum(people for _, _, people in await forecasting.hours(kit, later)) == 3
+
+
+async def test_nobody_is_left_out_when_the_usual_zone_changes_half_way(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await a_campaign(kit, LOCAL, [Reader(1), Reader(2, "Europe/Berlin"), Reader(3)])
+    assert isinstance(kit.clock, FrozenClock)
+    kit.clock.travel_to(first.starts_at)
+    await prepare_and_crash(kit, monkeypatch)
+    moved = replace(kit, settings=kit.settings.model_copy(update={"timezone": ZoneInfo("Asia/Tokyo")}))
+    await freezing.freeze_due(moved)
+    frozen = await as_it_is(kit, first)
+    assert (frozen.state, frozen.planned) == (EditionState.READY, 3)
+    one, _, three = await due_instants(kit)
+    assert one == three == frozen.starts_at.isoformat()
+
+
+async def test_frozen_words_are_not_edited_behind_the_back_of_who_resumes_them(kit: Kit) -> None:
+    first = await a_campaign(kit, WEEKLY)
+    await freezing.freeze_due(kit)
+    await campaigning.pause(kit, first.id)
+    with pytest.raises(Conflict, match="campaign cancel"):
+        await campaigning.edit(kit, "news", {"title": "New"})
+    await campaigning.pause(kit, "news")
+    with pytest.raises(NotReady, match="campaign resume news"):
+        await campaigning.resume(kit, first.id)
+    await campaigning.resume(kit, "news")
+    async with kit.store.begin() as tx:
+        assert await editions.advance(tx, first.id, EditionEvent.MISS, kit.clock.now())
+    with pytest.raises(Conflict, match="editions skip"):
+        await campaigning.edit(kit, "news", {"title": "New"})
+    await planning.skip(kit, first.id)
+    assert (await campaigning.edit(kit, "news", {"title": "New"}))[0].state is CampaignState.DRAFT
+
+
+async def test_a_missed_edition_goes_out_only_while_its_campaign_sends_and_has_something_to_say(kit: Kit) -> None:
+    first = await a_campaign(kit, WEEKLY.changed({"topics": ("nothing-is-about-this",)}))
+    assert isinstance(kit.clock, FrozenClock)
+    kit.clock.travel_to(first.latest_start + timedelta(minutes=1))
+    await freezing.freeze_due(kit)
+    assert (await as_it_is(kit, first)).state is EditionState.MISSED
+    await campaigning.pause(kit, "news")
+    with pytest.raises(NotReady, match="campaign resume news"):
+        await planning.send_missed(kit, first.id)
+    await campaigning.resume(kit, "news")
+    await planning.send_missed(kit, first.id)
+    await freezing.freeze_due(kit)
+    found = await as_it_is(kit, first)
+    assert (found.state, found.planned) == (EditionState.CANCELLED, 0)
+    assert "Nothing new" in found.note
+
+
+async def test_a_key_date_that_is_gone_takes_no_edition_away(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    definition = Definition(key_date="world-day-against-trafficking", offsets=(0,), lists=("supporters",))
+    first = await a_campaign(kit, definition)
+
+    async def none(_: Kit) -> list[object]:
+        return []
+
+    monkeypatch.setattr(publishing, "key_dates", none)
+    assert await planning.plan(kit) == 0
+    assert (await as_it_is(kit, first)).state is EditionState.PLANNED
