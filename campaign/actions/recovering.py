@@ -11,16 +11,17 @@ from campaign.store.presence import is_dead
 _log = get_log()
 
 
-async def recover(kit: Kit) -> tuple[int, int]:
+async def recover(kit: Kit, alive: str | None = None) -> tuple[int, int]:
     """Return letters of dead owners to the queue (claimed) or into doubt (offered), then apply the policies.
 
-    Returns how many of each. It runs at start and every 30 seconds, and may run anywhere at any time.
+    Returns how many of each. It runs at start and every 30 seconds, and may run anywhere at any time. `alive` is the
+    owner who asks: it lives, whatever became of its lock.
     """
     async with kit.store.read() as tx:
         owners = await recovery.owners(tx)
     released = doubted = 0
     for owner in owners:
-        if await is_dead(kit.store, owner):
+        if owner != alive and await is_dead(kit.store, owner):
             back, doubt = await recover_owner(kit, owner)
             released, doubted = released + back, doubted + doubt
     now = kit.clock.now()

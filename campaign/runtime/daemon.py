@@ -105,7 +105,7 @@ class Daemon:
                 _Tick("freeze", lambda: freezing.freeze_due(kit), 1, rung=True),
                 _Tick("start", lambda: freezing.start_due(kit), 1, rung=True),
                 _Tick("drain", drain, 5, rung=True),
-                _Tick("recover", lambda: recovering.recover(kit), 30),
+                _Tick("recover", lambda: recovering.recover(kit, owner), 30),
                 _Tick("sweep", lambda: campaigning.sweep(kit), 60),
             ]
             _log.info("daemon_started", owner=owner)

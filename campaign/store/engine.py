@@ -38,6 +38,12 @@ _KEEPALIVE: Final = {
 """A vanished host is noticed within 15 seconds, so that its locks are free for others (design of recovery)."""
 
 
+_DURABLE: Final = (
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+)
+"""Stricter settings of a server with replicas stay as they are."""
+
+
 class DatabaseAway(CampaignError):
     """The database cannot be reached."""
 
@@ -136,4 +142,24 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
 
 
 def _postgresql_engine(url: URL) -> AsyncEngine:
-    return create_async_engine(url, pool_size=8, max_overflow=8, pool_pre_ping=True, connect_args=dict(_KEEPALIVE))
+    """Open with what the ledger relies on, whatever the server's defaults are.
+
+    A look after a lock must see what the lock waited for (READ COMMITTED), and a token is on disk before its dot.
+    """
+    engine = create_async_engine(
+        url,
+        pool_size=8,
+        max_overflow=8,
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
+        connect_args=dict(_KEEPALIVE),
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute(_DURABLE)
+        cursor.close()
+        connection.commit()
+
+    return engine

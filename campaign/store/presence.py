@@ -6,6 +6,7 @@ Beside a SQLite file it is a lock file, on PostgreSQL a session advisory lock. I
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator
@@ -15,11 +16,15 @@ from pathlib import Path
 from typing import IO, Final
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
 
 from campaign.store.engine import Store
 
 _CLASS: Final = 0x4F574E52
 """The class of our advisory locks ("OWNR")."""
+
+_HEARTBEAT: Final = 1.0
+"""Seconds between two looks whether the session that holds the lock is still there."""
 
 
 @asynccontextmanager
@@ -35,13 +40,40 @@ async def presence(store: Store, owner: str) -> AsyncIterator[None]:
             finally:
                 path.unlink(missing_ok=True)
         return
-    async with store.engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await connection.execute(select(func.pg_advisory_lock(_CLASS, _number(owner))))
+    taken = asyncio.Event()
+    holding, held = asyncio.create_task(_hold(store, owner, taken)), asyncio.create_task(taken.wait())
+    try:
+        await asyncio.wait({holding, held}, return_when=asyncio.FIRST_COMPLETED)
+        if holding.done():
+            holding.result()
+        yield
+    finally:
+        holding.cancel()
+        held.cancel()
+        await asyncio.gather(holding, held, return_exceptions=True)
+
+
+async def _hold(store: Store, owner: str, taken: asyncio.Event) -> None:
+    """Hold a session lock, and take it anew when its session ends under us, as at a restart of the database.
+
+    The first time it must work; later the database may be away for as long as it likes.
+    """
+    while True:
         try:
-            yield
-        finally:
-            await connection.execute(select(func.pg_advisory_unlock(_CLASS, _number(owner))))
+            async with store.engine.connect() as connection:
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+                await connection.execute(select(func.pg_advisory_lock(_CLASS, _number(owner))))
+                taken.set()
+                try:
+                    while True:
+                        await asyncio.sleep(_HEARTBEAT)
+                        await connection.execute(select(1))
+                finally:
+                    await connection.invalidate()
+        except DBAPIError:
+            if not taken.is_set():
+                raise
+            await asyncio.sleep(_HEARTBEAT)
 
 
 async def is_dead(store: Store, owner: str) -> bool:

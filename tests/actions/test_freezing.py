@@ -17,6 +17,7 @@ from campaign.domain.campaigns import Definition
 from campaign.domain.editions import CampaignState, EditionEvent, EditionState
 from campaign.domain.errors import Conflict, NotReady
 from campaign.store import editions
+from campaign.store.campaigns import Campaign
 from campaign.store.editions import Edition
 from campaign.store.engine import Store
 from campaign.store.schema.ledger import deliveries
@@ -89,8 +90,8 @@ async def test_what_changes_while_the_words_are_compiled_is_not_sent(
     first = await a_campaign(kit, WEEKLY)
     compiled = wording.compile_edition
 
-    async def compile_slowly(*asked: object) -> wording.Made:
-        made = await compiled(*asked)  # type: ignore[arg-type] -- passed on as they came
+    async def compile_slowly(kit: Kit, campaign: Campaign, edition: Edition) -> wording.Made:
+        made = await compiled(kit, campaign, edition)
         await (campaigning.pause(kit, "news") if what == "pause" else campaigning.edit(kit, "news", {"title": "New"}))
         return made
 

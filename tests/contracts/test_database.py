@@ -22,3 +22,12 @@ async def test_each_test_has_a_database_of_its_own(store: Store, turn: int) -> N
 async def test_begins_at_the_newest_revision(store: Store) -> None:
     await migrations.require_current(store)
     assert migrations.newest(asset("alembic")) == migrations.HEAD
+
+
+async def test_every_commit_is_durable_and_every_look_is_fresh_whatever_the_server_says(store: Store) -> None:
+    async with store.begin() as tx:
+        if store.sqlite:
+            assert (await tx.execute(text("PRAGMA synchronous"))).scalar_one() == 2
+            return
+        assert (await tx.execute(text("SHOW synchronous_commit"))).scalar_one() == "on"
+        assert (await tx.execute(text("SHOW transaction_isolation"))).scalar_one() == "read committed"

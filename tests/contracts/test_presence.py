@@ -1,0 +1,36 @@
+"""Who lives and who is dead: on SQLite by a lock file, on PostgreSQL by a session, which may break under a living one."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+
+from campaign.store import presence as room
+from campaign.store.engine import Store
+from campaign.store.presence import is_dead, presence
+
+
+async def test_an_owner_lives_as_long_as_its_block(store: Store) -> None:
+    assert await is_dead(store, "worker-1")
+    async with presence(store, "worker-1"):
+        assert not await is_dead(store, "worker-1")
+        assert await is_dead(store, "worker-2")
+    assert await is_dead(store, "worker-1")
+
+
+async def test_an_owner_whose_session_breaks_is_seen_alive_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    if store.sqlite:
+        pytest.skip("a lock file has no session")
+    monkeypatch.setattr(room, "_HEARTBEAT", 0.05)
+    async with presence(store, "worker-1"):
+        others = (
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+        )
+        async with store.begin() as tx:
+            await tx.execute(text(others))
+        async with asyncio.timeout(10):
+            while await is_dead(store, "worker-1"):  # noqa: ASYNC110 -- what changes is in the database
+                await asyncio.sleep(0.05)
+    assert await is_dead(store, "worker-1")
