@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -30,6 +30,8 @@ _log = get_log()
 BATCH: Final = 200
 _LETTERS_PER_CONNECTION: Final = 1_000
 _SECONDS_PER_CONNECTION: Final = 300.0
+_LOOK: Final = 0.5
+"""Seconds between two looks for letters that fell due while the last replies are awaited."""
 
 
 @dataclass(slots=True)
@@ -39,7 +41,11 @@ class _Lane:
     letters: asyncio.Queue[Claimed | None]
     stopping: asyncio.Event
     taken: int = 0
+    flying: int = 0
+    """Letters that were handed out and have not come to their end."""
     broken: bool = False
+    landed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Rung when the last flying letter has come to its end."""
     unwritten: set[asyncio.Future[None]] = field(default_factory=set)
     """Outcomes on their way to disk: at most one for each connection, because the next token waits for it there."""
 
@@ -68,8 +74,9 @@ class Sender:
         return lane.taken
 
     async def _feed(self, lane: _Lane) -> None:
-        """Claim in turn from the service mail and from each sending edition, until all of them have nothing due.
+        """Claim in turn from the service mail and from each sending edition, until nothing is due and nothing flies.
 
+        What falls due while the last replies are awaited is claimed, too: a relay may take ten minutes for one.
         A database that is away ends the feeding, never the letters that fly: the next tick goes on.
         """
         positions: dict[int | None, tuple[datetime, int] | None] = {}
@@ -79,8 +86,13 @@ class Sender:
                 async with self._kit.store.read() as tx:
                     sources = [None, *await ledger.sending_editions(tx)]
                 found = [await self._claim(lane, source, positions) for source in sources]
-                if not any(found) and not again_from_start:
+                if any(found) or again_from_start:
+                    continue
+                if not lane.flying:
                     return
+                lane.landed.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(lane.landed.wait(), _LOOK)
         except Exception as error:  # noqa: BLE001 -- see above
             _log.exception("claim_failed", error=str(error))
         finally:
@@ -101,6 +113,7 @@ class Sender:
             wanted = Claim(self._owner, MAIN_RELAY, source, BATCH, positions.get(source))
             letters, positions[source] = await ledger.claim(tx, wanted, now)
         lane.taken += len(letters)
+        lane.flying += len(letters)
         for letter in letters:
             await lane.letters.put(letter)
         return len(letters)
@@ -115,6 +128,9 @@ class Sender:
                 except Exception as error:  # noqa: BLE001 -- one letter must not take the others at the dot with it
                     _log.exception("letter_failed", delivery=letter.id, error=str(error))
                     await self._committer.settle(failed(self._kit, letter))
+                lane.flying -= 1
+                if not lane.flying:
+                    lane.landed.set()
         finally:
             if conversation is not None:
                 await conversation.close()

@@ -55,8 +55,8 @@ YES = Reply.parse(250, ["2.0.0 Ok"])
 EVERY = Definition(every="first monday", lists=("supporters",), zone="UTC")
 
 
-async def a_sending_kit(store: Store, home: Path, relay: Relay, people: int = 3) -> Kit:
-    kit = a_kit(store, SystemClock(), home, relay, connections=1)
+async def a_sending_kit(store: Store, home: Path, relay: Relay, people: int = 3, connections: int = 1) -> Kit:
+    kit = a_kit(store, SystemClock(), home, relay, connections=connections)
     await some_readers(kit, people)
     await publishing.import_starters(kit)
     await campaigning.create(kit, "news", EVERY)
@@ -123,3 +123,37 @@ async def test_a_relay_s_words_are_kept_without_the_address_they_quote(store: St
         [words] = (await tx.execute(select(delivery_replies.c.text))).scalars()
     assert "reader-01" not in words
     assert "is not liked here" in words
+
+
+class Slow(Relay):
+    """It says nothing to the first dot until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(YES)
+        self.over = asyncio.Event()
+        self.heard: asyncio.Queue[Answer] = asyncio.Queue()
+
+    async def deliver(self, envelope: Envelope, body: bytes, before_dot: BeforeDot) -> Answer:
+        first = not self.dots
+        answer = await super().deliver(envelope, body, before_dot)
+        self.heard.put_nowait(answer)
+        if first:
+            await self.over.wait()
+        return answer
+
+
+async def test_letters_that_fall_due_do_not_wait_for_the_slowest_reply(store: Store, home: Path) -> None:
+    relay = Slow()
+    kit = await a_sending_kit(store, home, relay, people=1, connections=2)
+    async with sender(kit, "worker") as post:
+        draining = asyncio.create_task(post.drain(asyncio.Event()))
+        await asyncio.wait_for(relay.heard.get(), 5)
+        await planning.send_now(kit, "news")
+        await freezing.freeze_due(kit)
+        await freezing.start_due(kit)
+        await asyncio.wait_for(relay.heard.get(), 5)
+        assert not draining.done()
+        relay.over.set()
+        assert await asyncio.wait_for(draining, 5) == 2
+    await kit.renderer.aclose()
+    assert await states(kit) == [State.ACCEPTED] * 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +88,9 @@ async def _somebody_leaves(tx: Transaction, kit: Kit) -> None:
 def _plans(kit: Kit, said: list[Statement]) -> list[tuple[str, str]]:
     """What SQLite would do for each of these statements."""
     assert kit.store.file is not None
-    connection = sqlite3.connect(kit.store.file)
-    found = []
-    for words, values in {words: values for words, values in said}.items():
-        if words.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
-            for row in connection.execute(f"EXPLAIN QUERY PLAN {words}", values):
-                found.append((words, row[3]))
-    connection.close()
+    found: list[tuple[str, str]] = []
+    with closing(sqlite3.connect(kit.store.file)) as connection:
+        for words, values in dict(said).items():
+            if words.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+                found += [(words, row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {words}", values)]
     return found
