@@ -81,8 +81,14 @@ async def _first(tx: Transaction, statement: Select[Any]) -> datetime | None:
 
 
 async def is_busy(tx: Transaction, now: datetime, *, within: timedelta) -> bool:
-    """Say whether an edition is at work, a letter is held, or one falls due within that time."""
+    """Say whether an edition is at work or about to be frozen, a letter is held, or one falls due within that time.
+
+    A planned one that waits with a remark (it needs an approval, or cannot be prepared) is nobody's work.
+    """
     work = exists(select(_E.id).where(_E.state.in_(AT_WORK)))
+    planned = select(_E.id).join(campaigns, campaigns.c.id == _E.campaign_id)
+    planned = planned.where(_E.state == EditionState.PLANNED, campaigns.c.state == CampaignState.ACTIVE, _E.note == "")
+    freeze = exists(planned.where(_E.starts_at <= now + FREEZE_LEAD))
     held = exists(select(_D.id).where(or_(in_state(State.CLAIMED), in_state(State.OFFERED)), _D.owner.is_not(None)))
     service = and_(in_state(State.QUEUED), _D.relay == MAIN_RELAY, _D.edition_id.is_(None), _D.due_at <= now + within)
-    return bool((await tx.execute(select(or_(work, held, exists(select(_D.id).where(service)))))).scalar_one())
+    return bool((await tx.execute(select(or_(work, freeze, held, exists(select(_D.id).where(service)))))).scalar_one())

@@ -58,15 +58,18 @@ async def resolve_by_policy(tx: Transaction, now: datetime) -> int:
     resent = await move(tx, Event.RESEND, State.IN_DOUBT, again, Cause(now, reason="policy", values={"due_at": now}))
     over = and_(_D.valid_until <= now, _policy(Policy.EXPIRE))
     expired = await move(tx, Event.EXPIRE, State.IN_DOUBT, over, Cause(now, reason="policy"))
-    if resent:
-        await reopen(tx, _D.id.in_(resent), now)
+    await reopen(tx, now)
     return len(resent) + len(expired)
 
 
-async def reopen(tx: Transaction, letters: ColumnElement[bool], now: datetime) -> None:
-    """Set editions that were sent back to sending, because letters of theirs wait again."""
+async def reopen(tx: Transaction, now: datetime) -> None:
+    """Set editions that were sent back to sending, where letters of theirs wait again.
+
+    It looks at every edition each time: one may have been called sent in the very moment in which its last letter in
+    doubt went back to the queue, where neither transaction saw the other.
+    """
     e = editions.c
-    mine = exists(select(_D.id).where(_D.edition_id == e.id, _D.state.in_(LIVE), letters))
+    mine = exists(select(_D.id).where(_D.edition_id == e.id, _D.state.in_(LIVE)))
     again: dict[str, Any] = {"state": target_of(EditionEvent.REOPEN), "moved_at": now}
     await tx.execute(update(editions).where(e.state == EditionState.SENT, mine).values(again))
 

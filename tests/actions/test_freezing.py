@@ -16,7 +16,7 @@ from campaign.actions.kit import Kit
 from campaign.domain.campaigns import Definition
 from campaign.domain.editions import CampaignState, EditionEvent, EditionState
 from campaign.domain.errors import Conflict, NotReady
-from campaign.store import editions
+from campaign.store import agenda, editions
 from campaign.store.campaigns import Campaign
 from campaign.store.editions import Edition
 from campaign.store.engine import Store
@@ -176,3 +176,21 @@ async def test_a_key_date_that_is_gone_takes_no_edition_away(kit: Kit, monkeypat
     monkeypatch.setattr(publishing, "key_dates", none)
     assert await planning.plan(kit) == 0
     assert (await as_it_is(kit, first)).state is EditionState.PLANNED
+
+
+async def test_an_edition_about_to_be_frozen_is_work_and_one_that_waits_for_a_person_is_none(kit: Kit) -> None:
+    first = await a_campaign(kit, WEEKLY)
+
+    async def busy() -> bool:
+        async with kit.store.read() as tx:
+            return await agenda.is_busy(tx, kit.clock.now(), within=timedelta(seconds=60))
+
+    assert await busy()
+    async with kit.store.begin() as tx:
+        await editions.remark(tx, first.id, "Not approved as it is now.", kit.clock.now())
+    assert not await busy()
+    assert isinstance(kit.clock, FrozenClock)
+    kit.clock.advance(-timedelta(minutes=10))
+    async with kit.store.begin() as tx:
+        await editions.remark(tx, first.id, "", kit.clock.now())
+    assert not await busy(), "it is not to be frozen yet"

@@ -243,6 +243,17 @@ async def test_doubts_are_held_by_default_and_sent_again_only_where_the_policy_s
     assert edition.state is EditionState.SENDING, "an edition with letters that wait again is sending again"
 
 
+async def test_an_edition_called_sent_while_a_letter_of_it_waits_is_sent_on(kit: Kit) -> None:
+    edition_id = await a_sending_edition(kit, people=1)
+    now = kit.clock.now()
+    async with kit.store.begin() as tx:
+        assert await editions.advance(tx, edition_id, EditionEvent.FINISH, now), "as if it had not seen the letter"
+        await recovery.resolve_by_policy(tx, now)
+        edition = await editions.find(tx, edition_id)
+    assert edition is not None
+    assert edition.state is EditionState.SENDING
+
+
 async def test_service_mail_is_unique_by_its_purpose(kit: Kit) -> None:
     now = kit.clock.now()
     letter = Letter(
