@@ -12,10 +12,10 @@ from campaign.domain.addresses import Address, parse_address
 from campaign.domain.calendar import Step
 from campaign.domain.delivery import Kind, purpose_key
 from campaign.domain.digest import Choice
-from campaign.domain.errors import BadInput
+from campaign.domain.errors import BadInput, Conflict
 from campaign.domain.schedule import plans
 from campaign.mail.composer import Reading, compile_letter, compose, read_letter
-from campaign.store import ledger, letters
+from campaign.store import ledger, letters, suppressions
 from campaign.store.campaigns import Campaign
 from campaign.store.ledger import Letter
 from campaign.store.letters import Message
@@ -72,7 +72,10 @@ async def _when(kit: Kit, campaign: Campaign, step: str | None) -> tuple[str, st
 
 
 async def send_test(kit: Kit, slug: str, to: str, step: str | None = None) -> int:
-    """Put a test of the next letter into the ledger for one named address; return its delivery id."""
+    """Put a test of the next letter into the ledger for one named address; return its delivery id.
+
+    Raises Conflict for a mailbox that must never be mailed: no operator may override that by typing it.
+    """
     kit.settings.require("sender", "smtp_url", "base_url", "postal_address")
     address = parse_address(to)
     campaign = await campaigning.find(kit, slug)
@@ -97,6 +100,10 @@ async def send_test(kit: Kit, slug: str, to: str, step: str | None = None) -> in
         variant=draft.variant,
     )
     async with kit.store.begin() as tx:
+        suppressed = await suppressions.find(tx, key)
+        if suppressed is not None:
+            msg = f"{address} must not be mailed: {suppressed.reason} since {suppressed.since:%Y-%m-%d}."
+            raise Conflict(msg, remedy="Send the test to another mailbox.")
         stored = Message(None, draft.variant, draft.spec.language, compiled.subject, compiled.dumps(), compiled.note)
         await letters.add(tx, stored)
         delivery = await ledger.enqueue(tx, letter, now)

@@ -108,7 +108,8 @@ def may_receive() -> ColumnElement[bool]:
         and_(_D.kind == Kind.CONFIRM, _subscription_is(pending), ~never),
         and_(_D.kind == Kind.WELCOME, _subscription_is(active), ~_suppressed()),
         and_(_D.kind == Kind.GOODBYE, _subscription_is(left), ~never),
-        _D.kind.in_([Kind.TEST, Kind.ALERT]),
+        and_(_D.kind == Kind.TEST, ~_suppressed()),
+        _D.kind == Kind.ALERT,
     )
 
 
