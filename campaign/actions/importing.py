@@ -88,12 +88,13 @@ async def run(kit: Kit, order: Order, progress: Progress = lambda _rows, _rate: 
     """
     wording = _check_wording(order.wording)
     looked = await asyncio.to_thread(look_over, order.path)
-    work = _Import(kit, order, Unpacking(order.path, kit.keys, looked.lines))
+    unpacking = Unpacking(order.path, kit.keys, looked.lines)
     try:
+        work = _Import(kit, order, unpacking)
         await work.begin(looked, wording)
         return await work.go_on(progress)
     finally:
-        await work.stop()
+        unpacking.close()
 
 
 def _check_wording(text: str) -> str:
@@ -116,7 +117,6 @@ class _Import:
         self._shown: list[Refused] = []
         self._list_id = self._wording_id = self._id = self._resumed = 0
         self._rejects: Rejects | None = None
-        self._ahead: asyncio.Task[Chunk] | None = None
 
     async def begin(self, looked: Looked, wording: str) -> None:
         """Find the unfinished import of this file, list and wording, or begin one; and pass over what it has done."""
@@ -135,33 +135,21 @@ class _Import:
         self._rejects = Rejects(path, self._unpacking.header, done)
 
     async def go_on(self, progress: Progress) -> Report:
-        """Do the chunks that are left."""
+        """Do the chunks that are left.
+
+        The next one is read between two transactions, not beside one: SQLite gives its lock to whoever asks first, and
+        in that pause a daemon in another process gets its turn.
+        """
         kit, started = self._kit, self._kit.clock.monotonic()
-        while (chunk := await self._read_ahead()).records:
-            self._ahead = None
+        most = _CHUNK_ASKING if self._order.confirm else CHUNK
+        while (chunk := await asyncio.to_thread(self._unpacking.next_chunk, most)).records:
             async with kit.store.begin() as tx:
                 await self._do(tx, chunk)
+            del chunk
             seconds = max(kit.clock.monotonic() - started, 1e-6)
             progress(self._tally.rows_done, (self._tally.rows_done - self._resumed) / seconds)
         rejects = await self._finish()
         return Report(self._tally, rejects, tuple(self._shown), self._resumed, self._unpacking.columns.ignored)
-
-    def _read_ahead(self) -> asyncio.Task[Chunk]:
-        """Read the next chunk in a thread, while the database works on this one.
-
-        Only while it works by itself: statements that take row after row would get the interpreter's lock a few
-        hundred times a second, and need it ten thousand times.
-        """
-        most = _CHUNK_ASKING if self._order.confirm else CHUNK
-        self._ahead = self._ahead or asyncio.create_task(asyncio.to_thread(self._unpacking.next_chunk, most))
-        return self._ahead
-
-    async def stop(self) -> None:
-        """Close the file when nobody reads it any more."""
-        if self._ahead is not None:
-            await asyncio.wait([self._ahead])
-            self._ahead.cancelled() or self._ahead.exception()
-        self._unpacking.close()
 
     async def _finish(self) -> Path | None:
         kit = self._kit
@@ -196,10 +184,8 @@ class _Import:
         await consents.record(tx, batch.agree, given)
         await staging.change(tx, batch.change, now)
         if batch.join:
-            await staging.stage(tx, [joining.sealed(kit, row.person, row.key) for row in batch.join])
-            if not self._order.confirm:
-                self._read_ahead()
-            await staging.join(tx, self._list_id, state, given)
+            sealed = [joining.sealed(kit, row.person, row.key) for row in batch.join]
+            await staging.join(tx, sealed, self._list_id, state, given)
             if self._order.confirm:
                 await self._ask(tx)
 

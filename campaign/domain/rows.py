@@ -55,12 +55,9 @@ class Columns:
 
     def read(self, cells: Sequence[str]) -> Person:
         """Return the person of one row, where missing cells are empty; raise BadInput saying what is wrong with it."""
-        over = len(cells) - self._width
-        if over > 0 and any(cells[self._width :]):
-            msg = f"There are {len(cells)} cells under {self._width} column names."
-            raise PersonRefused(msg, remedy="Put cells that hold a comma into quotation marks.")
-        whole = (*cells[: self._width], "") if over >= 0 else (*cells, *("",) * (1 - over))
-        address, name, country, language, timezone = self._pick(whole)
+        if len(cells) != self._width:
+            cells = self._fitted(cells)
+        address, name, country, language, timezone = self._pick((*cells, ""))
         if not address.strip():
             msg = "There is no address."
             raise PersonRefused(msg)
@@ -71,6 +68,13 @@ class Columns:
             parse_language(language) if language.strip() else None,
             _zone(timezone) if timezone.strip() else None,
         )
+
+    def _fitted(self, cells: Sequence[str]) -> Sequence[str]:
+        """Give a row as many cells as there are columns; refuse to guess what more of them mean."""
+        if any(cells[self._width :]):
+            msg = f"There are {len(cells)} cells under {self._width} column names."
+            raise PersonRefused(msg, remedy="Put cells that hold a comma into quotation marks.")
+        return (*cells, *("",) * (self._width - len(cells)))[: self._width]
 
 
 def find_columns(header: Sequence[str]) -> Columns:

@@ -95,14 +95,10 @@ async def known(tx: Transaction, list_id: int, wording_id: int, keys: Sequence[b
     return {key: Known(*rest) for key, *rest in await tx.execute(found)}
 
 
-async def stage(tx: Transaction, people: Sequence[Sealed]) -> None:
-    """Lay people ready for `join`, in this transaction."""
-    await _stage(tx, Sealed._fields, people)
-
-
-async def join(tx: Transaction, list_id: int, state: SubscriptionState, given: Given) -> None:
-    """Put the staged people on a list in a state, with consents; what is known about a mailbox stays as it is."""
+async def join(tx: Transaction, people: Sequence[Sealed], list_id: int, state: SubscriptionState, given: Given) -> None:
+    """Put people on a list in a state, with their consents; what is known about a mailbox stays as it is."""
     fields = Sealed._fields
+    await _stage(tx, fields, people)
     moment = literal(given.at, _P.created_at.type)
     rows = select(*(_T[name] for name in fields), literal(CANONICAL_VERSION), moment, moment)
     await tx.execute(_unless_there(tx, subscribers, (*fields, "key_version", "created_at", "changed_at"), rows))
