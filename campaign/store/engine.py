@@ -83,12 +83,15 @@ class Store:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
-        """Open a transaction that only reads; on SQLite it never waits for a writer."""
+        """Open a transaction that only reads: one consistent look, however many statements it takes.
+
+        On SQLite it never waits for a writer.
+        """
         async with self._connected() as connection:
             if self.sqlite:
                 await connection.execution_options(campaign_begin="BEGIN")
             else:
-                await connection.execution_options(postgresql_readonly=True)
+                await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             async with connection.begin():
                 yield connection
 

@@ -31,3 +31,16 @@ async def test_every_commit_is_durable_and_every_look_is_fresh_whatever_the_serv
             return
         assert (await tx.execute(text("SHOW synchronous_commit"))).scalar_one() == "on"
         assert (await tx.execute(text("SHOW transaction_isolation"))).scalar_one() == "read committed"
+
+
+async def test_a_read_is_one_look_and_the_next_one_is_fresh(store: Store) -> None:
+    async with store.begin() as tx:
+        await tx.execute(text("CREATE TABLE mine (turn INTEGER)"))
+    count = text("SELECT count(*) FROM mine")
+    async with store.read() as tx:
+        assert (await tx.execute(count)).scalar_one() == 0
+        async with store.begin() as writing:
+            await writing.execute(text("INSERT INTO mine VALUES (1)"))
+        assert (await tx.execute(count)).scalar_one() == 0, "sums that are read in several statements belong together"
+    async with store.read() as tx:
+        assert (await tx.execute(count)).scalar_one() == 1
