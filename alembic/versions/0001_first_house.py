@@ -294,6 +294,13 @@ def upgrade() -> None:
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.create_index("ix_deliveries_edition_id_state", ["edition_id", "state"], unique=False)
         batch_op.create_index(
+            "ix_deliveries_service",
+            ["address_key"],
+            unique=False,
+            sqlite_where=sa.text("edition_id IS NULL"),
+            postgresql_where=sa.text("edition_id IS NULL"),
+        )
+        batch_op.create_index(
             "ix_deliveries_held",
             ["owner"],
             unique=False,

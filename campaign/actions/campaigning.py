@@ -5,15 +5,14 @@ An approval is bound to everything it covers; any change of that revokes it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from campaign.actions import planning, publishing
+from campaign.actions import covering, planning, publishing
 from campaign.actions.kit import Kit
 from campaign.domain.calendar import Recurrence, parse_zone
-from campaign.domain.campaigns import Definition, approval_digest, checked
+from campaign.domain.campaigns import Definition, checked
 from campaign.domain.editions import CampaignEvent, CampaignState, EditionEvent, EditionState, check_slug
 from campaign.domain.errors import Conflict, NotFound, NotReady
 from campaign.store import campaigns, editions, lists, waves
@@ -131,17 +130,6 @@ async def _list_ids(tx: Transaction, slugs: tuple[str, ...]) -> list[int]:
     return [one.id for _, one in found if one is not None]
 
 
-async def covered(kit: Kit, campaign: Campaign) -> bytes:
-    """Return the digest of all that an approval of this campaign covers, as it is at this moment."""
-    overlay = hashlib.sha256()
-    folder = kit.settings.home / "templates" / "email"
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else ():
-        overlay.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    pinned = await publishing.digests(kit, campaign.definition.pinned)
-    sender = str(kit.settings.sender or "")
-    return approval_digest(campaign.definition, sender=sender, templates=overlay.digest(), articles=pinned)
-
-
 async def approve(kit: Kit, slug: str, seen: bytes | None = None) -> Approved:
     """Approve a campaign as it is now, and plan its editions; raise SettingsMissing when it could not send.
 
@@ -167,7 +155,7 @@ async def approve(kit: Kit, slug: str, seen: bytes | None = None) -> Approved:
 
 
 async def _covered_as_seen(kit: Kit, campaign: Campaign, seen: bytes | None) -> bytes:
-    digest = await covered(kit, campaign)
+    digest = await covering.covered(kit, campaign)
     if seen is not None and seen != digest:
         msg = f"Somebody changed {campaign.slug} while you looked at it."
         raise Conflict(msg, remedy="Look again, then approve what you see.")
@@ -190,15 +178,6 @@ async def approve_edition(kit: Kit, key: str | int, seen: bytes | None = None) -
         await editions.remark(tx, edition.id, "", kit.clock.now())
     kit.doorbell.ring()
     return edition
-
-
-async def stands(kit: Kit, campaign: Campaign, edition: Edition) -> bool:
-    """Say whether the approval still covers what this edition would send."""
-    digest = await covered(kit, campaign)
-    needed = edition.id if campaign.definition.each_edition else None
-    async with kit.store.read() as tx:
-        approval = await campaigns.last_approval(tx, campaign.id, needed)
-    return approval is not None and approval.digest == digest
 
 
 async def revoke(kit: Kit, campaign: Campaign) -> None:

@@ -7,7 +7,9 @@ It never decides what a letter's outcome is; it only makes sure that it is on di
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -62,6 +64,7 @@ class Committer:
         """Write for `owner`."""
         self._kit, self._owner = kit, owner
         self._next = _Group()
+        self._stuck: deque[tuple[Outcome, asyncio.Future[None]]] = deque()
         self._wanted = asyncio.Event()
         self._closing = False
 
@@ -93,15 +96,21 @@ class Committer:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Write group after group until closed."""
-        while self._next or not self._closing:
-            await self._wanted.wait()
-            await self._write()
-
-    async def _write(self) -> None:
-        group, self._next = self._next, _Group()
-        if not self._closing:
+        """Write group after group until closed and nothing is left to write."""
+        while self._next or self._stuck or not self._closing:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), _PATIENCE if self._next or self._stuck else None)
             self._wanted.clear()
+            group, self._next = self._next, _Group()
+            if group:
+                await self._write(group)
+            for one in [self._stuck.popleft() for _ in range(len(self._stuck))]:
+                await self._write(_Group(outcomes=[one]))
+            if self._stuck or self._next.withheld:
+                await asyncio.sleep(_PATIENCE)
+
+    async def _write(self, group: _Group) -> None:
+        """Write one group; what cannot be written now is tried again alone, so that no outcome holds up the others."""
         try:
             async with self._kit.store.begin() as tx:
                 granted = await self._in_one(tx, group)
@@ -109,10 +118,8 @@ class Committer:
             _log.error("commit_failed", error=str(error), tokens=len(group.tokens), outcomes=len(group.outcomes))
             for _, answer in group.tokens:
                 _resolve(answer, error)
-            self._next.outcomes[:0] = group.outcomes
+            self._stuck.extend(group.outcomes)
             self._next.withheld[:0] = group.withheld
-            await asyncio.sleep(_PATIENCE)
-            self._wanted.set()
             return
         for token, answer in group.tokens:
             _resolve(answer, token.id in granted)

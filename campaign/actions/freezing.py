@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from campaign.actions import campaigning, wording
+from campaign.actions import campaigning, covering, wording
 from campaign.actions.kit import Kit
 from campaign.domain.editions import FREEZE_LEAD, CampaignState, EditionEvent, EditionState
 from campaign.domain.schedule import EVERYBODY, Plan, Wave, waves
@@ -63,7 +63,7 @@ async def freeze(kit: Kit, edition: Edition) -> bool:
 
 async def _prepare(kit: Kit, campaign: Campaign, edition: Edition) -> bool:
     """Compile the messages and set the waves, in one transaction with the move to freezing."""
-    if not await campaigning.stands(kit, campaign, edition):
+    if not await covering.stands(kit, campaign, edition):
         each = campaign.definition.each_edition
         if not each:
             await campaigning.revoke(kit, campaign)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
-from campaign.actions import campaigning, forecasting, planning, wording
+from campaign.actions import campaigning, covering, forecasting, planning, wording
 from campaign.actions.forecasting import Forecast
 from campaign.actions.kit import Kit
 from campaign.actions.wording import Draft, Sources
@@ -64,7 +64,7 @@ class Inspection:
 async def look(kit: Kit, slug: str) -> Look:
     """Return a campaign with the size of its audience, and whether its approval stands."""
     campaign = await campaigning.find(kit, slug)
-    digest = await campaigning.covered(kit, campaign)
+    digest = await covering.covered(kit, campaign)
     async with kit.store.read() as tx:
         people, suppressed = await campaigns.count_audience(tx, campaign.id, campaign.definition.where)
         approval = await campaigns.last_approval(tx, campaign.id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from campaign.actions import publishing
+from campaign.actions import covering, publishing
 from campaign.actions.kit import Kit
 from campaign.domain.addresses import printable
 from campaign.domain.calendar import KeyDate
@@ -144,6 +144,7 @@ async def send_missed(kit: Kit, key: str | int) -> Edition:
     if edition.state is not EditionState.MISSED:
         msg = f"{edition.name} is {edition.state}; only a missed edition is sent by hand."
         raise NotReady(msg, remedy=f"For an edition outside its dates: campaign send {edition.campaign} --now.")
+    await _require_approval(kit, edition)
     now = kit.clock.now()
     wave = everybody_at(now)
     values = {
@@ -162,6 +163,15 @@ async def send_missed(kit: Kit, key: str | int) -> Edition:
             await stored_waves.send_at_once(tx, edition.id, wave)
     kit.doorbell.ring()
     return await find_edition(kit, edition.id)
+
+
+async def _require_approval(kit: Kit, edition: Edition) -> None:
+    async with kit.store.read() as tx:
+        campaign = await campaigns.find(tx, edition.campaign_id)
+    if campaign is not None and not await covering.stands(kit, campaign, edition):
+        again = edition.id if campaign.definition.each_edition else campaign.slug
+        msg = f"{edition.name} is not approved as it would go out now."
+        raise NotReady(msg, remedy=f"Look at it, then: campaign approve {again}")
 
 
 async def skip(kit: Kit, key: str | int, why: str = "skipped by hand") -> Edition:

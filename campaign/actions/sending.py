@@ -30,6 +30,8 @@ _log = get_log()
 BATCH: Final = 200
 _LETTERS_PER_CONNECTION: Final = 1_000
 _SECONDS_PER_CONNECTION: Final = 300.0
+_LAST_WORDS: Final = 5
+"""Seconds that writing down the last outcomes may take at the end, even without any grace."""
 _LOOK: Final = 0.5
 """Seconds between two looks for letters that fell due while the last replies are awaited."""
 
@@ -101,22 +103,22 @@ class Sender:
 
     async def _claim(
         self, lane: _Lane, source: int | None, positions: dict[int | None, tuple[datetime, int] | None]
-    ) -> int:
-        """Claim the next batch of one source, opening its waves first.
+    ) -> bool:
+        """Claim the next batch of one source, opening its waves first; say whether there may be more to claim.
 
         A batch is handed out before the next is claimed.
         """
         async with self._kit.store.begin() as tx:
             now = self._kit.clock.now()
-            if source is not None:
-                await waves.open_due(tx, now)
+            if source is not None and not await waves.open_due(tx, now):
+                return True
             wanted = Claim(self._owner, MAIN_RELAY, source, BATCH, positions.get(source))
             letters, positions[source] = await ledger.claim(tx, wanted, now)
         lane.taken += len(letters)
         lane.flying += len(letters)
         for letter in letters:
             await lane.letters.put(letter)
-        return len(letters)
+        return bool(letters)
 
     async def _connection(self, lane: _Lane) -> None:
         """Carry letters over one connection after the other until the lane is done."""
@@ -262,4 +264,4 @@ async def sender(kit: Kit, owner: str) -> AsyncIterator[Sender]:
         yield Sender(kit, owner, committer)
     finally:
         committer.close()
-        await asyncio.wait_for(running, timeout=kit.settings.grace_seconds or None)
+        await asyncio.wait_for(running, timeout=max(kit.settings.grace_seconds, _LAST_WORDS))

@@ -13,7 +13,7 @@ from campaign.domain.consent import LIFTED_BY_CONFIRMING, SubscriptionState
 from campaign.domain.errors import NotFound
 from campaign.domain.tokens import Link, Purpose
 from campaign.store import consents, ledger, people, suppressions
-from campaign.store.engine import Transaction
+from campaign.store.engine import Transaction, repeated
 from campaign.store.people import Subscriber, Subscription
 from campaign.store.suppressions import Suppression
 
@@ -34,6 +34,7 @@ class Left:
     lists: tuple[str, ...] = ()
 
 
+@repeated
 async def confirm_by_link(kit: Kit, token: str) -> Confirmed:
     """Make a pending subscription active by the link of its letter; raise TokenRefused for a link that is not ours.
 
@@ -60,6 +61,7 @@ async def confirm_by_link(kit: Kit, token: str) -> Confirmed:
     return Confirmed.ACTIVE
 
 
+@repeated
 async def leave_by_link(kit: Kit, token: str) -> Left:
     """Leave by the link of a letter: every list of its campaign's audience, or the one list of a service letter.
 
@@ -83,6 +85,7 @@ async def _was_theirs(tx: Transaction, link: Link, person: Subscriber) -> bool:
     return letter.subscriber_id == person.id or letter.address_key == person.address_key
 
 
+@repeated
 async def leave(kit: Kit, address: Address, slug: str | None = None) -> Left:
     """Let a person leave one list, or every list."""
     async with kit.store.begin() as tx:

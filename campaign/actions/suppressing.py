@@ -12,6 +12,7 @@ from campaign.domain.addresses import Address
 from campaign.domain.consent import Reason
 from campaign.logs import get_log
 from campaign.store import ledger, people, suppressions
+from campaign.store.engine import repeated
 
 _log = get_log()
 
@@ -25,6 +26,7 @@ class Erased:
     files: tuple[Path, ...] = ()
 
 
+@repeated
 async def suppress(kit: Kit, address: Address, reason: Reason = Reason.BLOCKED) -> bool:
     """Never mail this mailbox again, whether it is known or not; return False when nothing changed.
 
@@ -38,6 +40,7 @@ async def suppress(kit: Kit, address: Address, reason: Reason = Reason.BLOCKED) 
     return made
 
 
+@repeated
 async def erase(kit: Kit, address: Address) -> Erased:
     """Delete what is known about a person, and keep a keyed hash so that no import brings them back.
 
@@ -51,7 +54,7 @@ async def erase(kit: Kit, address: Address) -> Erased:
         if person is not None:
             await people.leave(tx, person.id, None, now)
             await ledger.suppress_person(tx, key, now=now, reason=Reason.ERASED.value)
-            await ledger.forget_person(tx, person.id)
+        await ledger.forget_person(tx, key)
         gone = await people.forget(tx, key)
     _log.info("person_erased", known=bool(gone))
     return Erased(bool(gone), made, await asyncio.to_thread(mentioning, kit.settings.home / IMPORTS, address))

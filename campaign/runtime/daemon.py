@@ -20,6 +20,7 @@ from campaign.actions.kit import Kit
 from campaign.actions.sending import sender
 from campaign.logs import get_log
 from campaign.store import agenda
+from campaign.store.engine import DatabaseAway
 from campaign.store.presence import presence
 
 _log = get_log()
@@ -168,10 +169,11 @@ class Daemon:
             await asyncio.sleep(_LOOK)
             if not all(tick.rounds for tick in ticks):
                 continue
-            async with self._kit.store.read() as tx:
-                busy = await agenda.is_busy(tx, self._kit.clock.now(), within=_QUIET)
-            if not busy:
-                self._stopping.set()
+            with suppress(DatabaseAway):
+                async with self._kit.store.read() as tx:
+                    busy = await agenda.is_busy(tx, self._kit.clock.now(), within=_QUIET)
+                if not busy:
+                    self._stopping.set()
 
 
 async def _finish(tasks: Sequence[asyncio.Task[None]], grace: float) -> None:

@@ -79,8 +79,9 @@ async def retime(tx: Transaction, edition_id: int, instants: Mapping[str, dateti
 
 async def drop_planned(tx: Transaction, edition_ids: Sequence[int]) -> None:
     """Take out editions that nothing has happened to, because their step no longer exists."""
-    await tx.execute(delete(approvals).where(approvals.c.edition_id.in_(edition_ids)))
-    await tx.execute(delete(editions).where(_E.id.in_(edition_ids), _E.state == EditionState.PLANNED))
+    idle = and_(_E.id.in_(edition_ids), _E.state == EditionState.PLANNED)
+    await tx.execute(delete(approvals).where(approvals.c.edition_id.in_(select(_E.id).where(idle))))
+    await tx.execute(delete(editions).where(idle))
 
 
 async def find(tx: Transaction, key: str | int) -> Edition | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -18,6 +19,9 @@ from campaign.domain.errors import BadInput, CampaignError
 
 Transaction = AsyncConnection
 """An open transaction: `actions` open it, `store` functions take it."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
@@ -27,6 +31,7 @@ _PRAGMAS: Final = (
     "PRAGMA cache_size = -65536",
     "PRAGMA temp_store = MEMORY",
 )
+_TRIES: Final = 3
 _KEEPALIVE: Final = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -71,6 +76,7 @@ class Store:
 
         On SQLite writers of one process queue here, fairly, instead of polling for the file's lock. Other processes
         wait on `BEGIN IMMEDIATE`, because a plain BEGIN fails at once when a reader wants to become a writer.
+        Raises DatabaseAway when the database is locked for too long, or goes away in the middle.
         """
         async with AsyncExitStack() as stack:
             if self.sqlite:
@@ -78,8 +84,9 @@ class Store:
             connection = await stack.enter_async_context(self._connected())
             if self.sqlite:
                 await connection.execution_options(campaign_begin="BEGIN IMMEDIATE")
-            async with connection.begin():
-                yield connection
+            with _away():
+                async with connection.begin():
+                    yield connection
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
@@ -97,11 +104,8 @@ class Store:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        try:
+        with _away():
             connection = await self.engine.connect()
-        except DBAPIError as error:
-            msg = f"The database cannot be opened: {error.orig}"
-            raise DatabaseAway(msg, remedy="Check CAMPAIGN_DATABASE_URL, and that the database is running.") from error
         try:
             yield connection
         finally:
@@ -110,6 +114,39 @@ class Store:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+def repeated(verb: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Run a verb again where PostgreSQL ended its transaction to break a deadlock; the verb must be idempotent."""
+
+    @wraps(verb)
+    async def tried(*args: P.args, **named: P.kwargs) -> T:
+        for _ in range(_TRIES - 1):
+            try:
+                return await verb(*args, **named)
+            except DBAPIError as error:
+                if not _is_conflict(error):
+                    raise
+        return await verb(*args, **named)
+
+    return tried
+
+
+@contextmanager
+def _away() -> Iterator[None]:
+    """Say in our words that the database cannot be reached or is locked; a deadlock is left to `repeated`."""
+    try:
+        yield
+    except OperationalError as error:
+        if _is_conflict(error):
+            raise
+        msg = f"The database cannot be used: {error.orig}"
+        raise DatabaseAway(msg, remedy="Check CAMPAIGN_DATABASE_URL, and that the database is running.") from error
+
+
+def _is_conflict(error: DBAPIError) -> bool:
+    """Whether PostgreSQL ended a transaction for the sake of another (serialization_failure, deadlock_detected)."""
+    return getattr(error.orig, "sqlstate", None) in {"40001", "40P01"}
 
 
 def _async_url(text: str) -> URL:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, select, true, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, true, tuple_, update
 
 from campaign.domain.delivery import Event, Kind, State
 from campaign.domain.editions import EditionState
@@ -166,6 +166,8 @@ async def settle(tx: Transaction, event: Event, held: Sequence[tuple[int, int]],
         if len(moved) == len(held):
             break
         moved += await move(tx, event, origin, ids, cause)
+    if event is Event.DEFER and len(moved) < len(held):  # a 4xx that comes late is evidence that nothing was taken
+        moved += await move(tx, Event.RESEND, State.IN_DOUBT, ids, cause)
     return moved
 
 
@@ -210,16 +212,18 @@ async def suppress_person(tx: Transaction, address_key: bytes, *, now: datetime,
     return moved
 
 
-async def forget_person(tx: Transaction, subscriber_id: int) -> None:
+async def forget_person(tx: Transaction, address_key: bytes) -> None:
     """Erase what names a person from their letters: address, slot values and the relays' words.
 
     The keyed hash stays.
     """
-    mine = select(_D.id).where(_D.subscriber_id == subscriber_id)
+    who = select(subscribers.c.id).where(subscribers.c.address_key == address_key).scalar_subquery()
+    theirs = or_(_D.subscriber_id == who, and_(_D.edition_id.is_(None), _D.address_key == address_key))
+    mine = select(_D.id).where(theirs)
     events = select(delivery_events.c.id).where(delivery_events.c.delivery_id.in_(mine))
     await tx.execute(delete(delivery_replies).where(delivery_replies.c.event_id.in_(events)))
     blank = {"address_sealed": None, "slots_sealed": None, "subscriber_id": None, "subscription_id": None}
-    await tx.execute(update(deliveries).where(_D.subscriber_id == subscriber_id).values(blank))
+    await tx.execute(update(deliveries).where(theirs).values(blank))
 
 
 async def sending_editions(tx: Transaction) -> list[int]:

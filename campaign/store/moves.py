@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, exists, insert, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, insert, literal, literal_column, or_, select, update
 
 from campaign.domain.consent import Reason, SubscriptionState
 from campaign.domain.delivery import Event, Kind, State, advance
@@ -71,7 +71,9 @@ async def _append(tx: Transaction, moves: Sequence[tuple[int, State, State, int]
         event_id = (
             await tx.execute(insert(delivery_events).values(**event).returning(delivery_events.c.id))
         ).scalar_one()
-        await tx.execute(insert(delivery_replies).values(event_id=event_id, text=cause.words))
+        kept = select(literal(event_id), literal(cause.words))
+        kept = kept.where(exists(select(_D.id).where(_D.id == event["delivery_id"], _D.address_sealed.is_not(None))))
+        await tx.execute(insert(delivery_replies).from_select(["event_id", "text"], kept))
 
 
 def _suppressed(*reasons: Reason) -> ColumnElement[bool]:

@@ -6,20 +6,25 @@ is in doubt.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 
-from campaign.domain.delivery import LIVE, MAX_ATTEMPTS, Event, Kind, Policy, State
+from campaign.domain.delivery import LIVE, Event, Kind, Policy, State
 from campaign.domain.editions import EditionEvent, EditionState, target_of
 from campaign.store.engine import Transaction
 from campaign.store.ledger import REFUND
 from campaign.store.moves import Cause, in_state, move
-from campaign.store.schema.ledger import campaigns, deliveries, editions
+from campaign.store.schema.ledger import campaigns, deliveries, delivery_events, editions
 
 _D: Final = deliveries.c
 _HELD: Final = or_(in_state(State.CLAIMED), in_state(State.OFFERED))
+
+MOST_DOUBTS: Final = 3
+"""How often a letter in doubt is sent again by policy: each time, a copy of it may have arrived."""
+_DOUBT_REST: Final = timedelta(minutes=15)
+"""How long such a letter rests first: a relay that answers no dot now will not answer one at once."""
 """Said again where one of the two states is asked for: SQLite then knows that the index of held letters will do."""
 
 
@@ -54,12 +59,20 @@ async def recover_frozen(
 async def resolve_by_policy(tx: Transaction, now: datetime) -> int:
     """Send again what the policy says to send at least once, expire what it says to expire; return how many moved."""
     service = _D.kind.in_([Kind.CONFIRM, Kind.WELCOME, Kind.GOODBYE, Kind.ALERT])
-    again = and_(_D.attempts < MAX_ATTEMPTS, _D.valid_until > now, or_(service, _policy(Policy.RESEND)))
-    resent = await move(tx, Event.RESEND, State.IN_DOUBT, again, Cause(now, reason="policy", values={"due_at": now}))
+    again = and_(_doubts() <= MOST_DOUBTS, _D.valid_until > now + _DOUBT_REST, or_(service, _policy(Policy.RESEND)))
+    later = {"due_at": now + _DOUBT_REST}
+    resent = await move(tx, Event.RESEND, State.IN_DOUBT, again, Cause(now, reason="policy", values=later))
     over = and_(_D.valid_until <= now, _policy(Policy.EXPIRE))
     expired = await move(tx, Event.EXPIRE, State.IN_DOUBT, over, Cause(now, reason="policy"))
     await reopen(tx, now)
     return len(resent) + len(expired)
+
+
+def _doubts() -> Any:
+    """How often a letter was in doubt; each time a copy of it may have arrived."""
+    e = delivery_events.c
+    counted = select(func.count()).where(e.delivery_id == _D.id, e.to_state == State.IN_DOUBT)
+    return counted.correlate(deliveries).scalar_subquery()
 
 
 async def reopen(tx: Transaction, now: datetime) -> None:

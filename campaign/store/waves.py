@@ -23,7 +23,7 @@ from campaign.store.dialects import hex_of, insert_into
 from campaign.store.editions import Edition
 from campaign.store.engine import Transaction
 from campaign.store.ledger import MAIN_RELAY
-from campaign.store.moves import Cause, move
+from campaign.store.moves import Cause, in_state, move
 from campaign.store.schema.ledger import campaign_lists, deliveries, editions, waves
 from campaign.store.schema.people import subscribers, subscriptions
 
@@ -136,21 +136,27 @@ def _first_subscription(campaign_id: int) -> Any:
     return mine.where(s.subscriber_id == _P.id, s.state == SubscriptionState.ACTIVE).scalar_subquery()
 
 
-async def open_due(tx: Transaction, now: datetime) -> int:
-    """Open the waves that fell due, and expire the letters of those found too late; return how many waves that were.
+async def open_due(tx: Transaction, now: datetime) -> bool:
+    """Open the waves that fell due, and expire the letters of those found too late; return whether all is done.
 
-    It runs in the transaction of every claim, so that no letter of a wave that nobody opened in time can be claimed.
+    It runs in the transaction of every claim, so that no letter of a wave that nobody opened in time can be claimed. A
+    million late letters expire in chunks, one a transaction: until the last of them, nothing of the edition is claimed.
     """
     due = select(waves).join(editions, _E.id == _W.edition_id)
     due = due.where(_E.state == EditionState.SENDING, _W.due_at <= now, ~_W.open)
-    found = (await tx.execute(due)).all()
-    for wave in found:
+    for wave in (await tx.execute(due)).all():
+        if now > wave.latest_start and await _expire_chunk(tx, wave.edition_id, wave.due_at, now):
+            return False
         mine = and_(_W.edition_id == wave.edition_id, _W.timezone == wave.timezone)
         await tx.execute(update(waves).where(mine).values(open=True))
-        if now > wave.latest_start:
-            late = and_(_D.edition_id == wave.edition_id, _D.due_at == wave.due_at, _D.attempts == 0)
-            await move(tx, Event.EXPIRE, State.QUEUED, late, Cause(now, reason="late"))
-    return len(found)
+    return True
+
+
+async def _expire_chunk(tx: Transaction, edition_id: int, due_at: datetime, now: datetime) -> int:
+    queued = and_(in_state(State.QUEUED), _D.relay == MAIN_RELAY, _D.edition_id == edition_id, _D.due_at == due_at)
+    some = select(_D.id).where(queued, _D.attempts == 0).order_by(_D.id).limit(CHUNK)
+    moved = await move(tx, Event.EXPIRE, State.QUEUED, _D.id.in_(some.with_for_update()), Cause(now, reason="late"))
+    return len(moved)
 
 
 async def send_at_once(tx: Transaction, edition_id: int, wave: Wave) -> None:

@@ -277,8 +277,8 @@ async def test_a_wave_that_nobody_opened_in_time_expires_and_the_others_go(kit: 
     edition_id = await a_sending_edition(kit, people=3)
     clock.advance(timedelta(hours=7))
     async with kit.store.begin() as tx:
-        assert await waves.open_due(tx, clock.now()) == 1
-        assert await waves.open_due(tx, clock.now()) == 0
+        assert not await waves.open_due(tx, clock.now()), "the first chunk of late letters expires, and it says so"
+        assert await waves.open_due(tx, clock.now())
     assert set((await states(kit)).values()) == {State.EXPIRED}
     assert await claim(kit, edition_id) == []
 
@@ -294,8 +294,8 @@ async def test_erasing_a_person_blanks_their_letters_and_keeps_the_row(kit: Kit)
             [(letters[0].id, letters[0].claim_no)],
             Cause(kit.clock.now(), code=550, words="no reader-01@example.org here"),
         )
-        person = (await tx.execute(select(subscribers.c.id))).scalar_one()
-        await ledger.forget_person(tx, person)
+        key = (await tx.execute(select(subscribers.c.address_key))).scalar_one()
+        await ledger.forget_person(tx, key)
         row = (await tx.execute(select(deliveries))).one()
     assert (row.address_sealed, row.slots_sealed, row.subscriber_id) == (None, None, None)
     assert row.address_key

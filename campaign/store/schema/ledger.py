@@ -151,6 +151,12 @@ deliveries = Table(
         postgresql_where=text("state = 'queued'"),
     ),
     Index(
+        "ix_deliveries_service",
+        "address_key",
+        sqlite_where=text("edition_id IS NULL"),
+        postgresql_where=text("edition_id IS NULL"),
+    ),
+    Index(
         "ix_deliveries_held",
         "owner",
         sqlite_where=text("state IN ('claimed', 'offered')"),
