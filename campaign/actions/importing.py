@@ -15,7 +15,7 @@ from typing import Any, Final
 from campaign.actions import joining, listing
 from campaign.actions.kit import Kit
 from campaign.actions.rejecting import Refused, Rejects, path_for
-from campaign.actions.unpacking import Chunk, Looked, Row, Unpacking, look_over
+from campaign.actions.unpacking import Chunk, Looked, Row, Unpacking, look_over, open_text
 from campaign.domain.consent import Source, SubscriptionState
 from campaign.domain.errors import BadInput, Conflict
 from campaign.domain.joining import Membership, Step, Way, next_step, why_refused
@@ -33,7 +33,7 @@ Progress = Callable[[int, float], None]
 CHUNK: Final = 10_000
 """Rows of one transaction: a leave waits for one chunk at most."""
 
-_CHUNK_ASKING: Final = 500
+_CHUNK_ASKING: Final = 2_500
 """With a letter for each person a chunk takes longer."""
 
 _SHOWN: Final = 20
@@ -88,13 +88,10 @@ async def run(kit: Kit, order: Order, progress: Progress = lambda _rows, _rate: 
     """
     wording = _check_wording(order.wording)
     looked = await asyncio.to_thread(look_over, order.path)
-    unpacking = Unpacking(order.path, kit.keys, looked.lines)
-    try:
-        work = _Import(kit, order, unpacking)
+    with open_text(order.path) as file:
+        work = _Import(kit, order, Unpacking(file, kit.keys, looked.lines))
         await work.begin(looked, wording)
         return await work.go_on(progress)
-    finally:
-        unpacking.close()
 
 
 def _check_wording(text: str) -> str:
@@ -116,13 +113,16 @@ class _Import:
         self._tally = Tally()
         self._shown: list[Refused] = []
         self._list_id = self._wording_id = self._id = self._resumed = 0
+        self._list_language: str | None = None
         self._rejects: Rejects | None = None
 
     async def begin(self, looked: Looked, wording: str) -> None:
         """Find the unfinished import of this file, list and wording, or begin one; and pass over what it has done."""
         kit, order = self._kit, self._order
         async with kit.store.begin() as tx:
-            self._list_id = (await listing.require(tx, order.list)).id
+            await staging.prepare(tx)
+            wanted = await listing.require(tx, order.list)
+            self._list_id, self._list_language = wanted.id, wanted.language
             if order.dry_run:
                 self._wording_id = await consents.find_wording(tx, wording, kit.settings.language) or 0
                 return
@@ -190,11 +190,9 @@ class _Import:
                 await self._ask(tx)
 
     async def _ask(self, tx: Transaction) -> None:
-        for subscriber_id, subscription_id in await staging.joined(tx, self._list_id):
-            person = await people.by_id(tx, subscriber_id)
-            standing = await people.subscription_by_id(tx, subscription_id)
-            if person is not None and standing is not None:
-                await joining.ask_by_letter(self._kit, tx, person, standing)
+        asked = await staging.to_ask(tx, self._list_id)
+        letters = [joining.confirmation(self._kit, one, self._list_language) for one in asked]
+        await staging.enqueue(tx, letters, self._kit.clock.now())
 
     def _sort_out(self, chunk: Chunk, found: dict[bytes, Known]) -> _Batch:
         """Decide about each row, in the file's order."""

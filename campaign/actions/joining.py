@@ -19,7 +19,7 @@ from campaign.store.consents import Given
 from campaign.store.engine import Transaction
 from campaign.store.ledger import Letter
 from campaign.store.lists import MailingList
-from campaign.store.people import Sealed, Subscriber, Subscription
+from campaign.store.people import Asked, Sealed, Subscriber, Subscription
 
 ASK_AGAIN_AFTER: Final = timedelta(days=1)
 """A person gets one letter a day that asks for confirmation, whoever asks and for however many lists."""
@@ -137,22 +137,29 @@ async def ask_by_letter(kit: Kit, tx: Transaction, person: Subscriber, standing:
     if last is not None and now - last < ASK_AGAIN_AFTER:
         return False
     before = await people.last_asked(tx, person.id)
-    due = now if before is None else max(now, before + ASK_AGAIN_AFTER)
     count = await people.count_asking(tx, standing.id)
-    language = person.language or standing.list_language or kit.settings.language
-    letter = Letter(
+    facts = (person.address_key, person.address_sealed, person.domain, person.language, before)
+    letter = confirmation(kit, Asked(person.id, standing.id, *facts), standing.list_language, count)
+    return await ledger.enqueue(tx, letter, now) is not None
+
+
+def confirmation(kit: Kit, who: Asked, list_language: str | None, count: int = 1) -> Letter:
+    """Return the letter that asks somebody to confirm, the `count`th about this subscription."""
+    now = kit.clock.now()
+    due = now if who.before is None else max(now, who.before + ASK_AGAIN_AFTER)
+    language = who.language or list_language or kit.settings.language
+    return Letter(
         kind=Kind.CONFIRM,
-        purpose_key=purpose_key(Kind.CONFIRM, standing.id, count),
-        subscriber_id=person.id,
-        subscription_id=standing.id,
-        address_key=person.address_key,
-        address_sealed=person.address_sealed,
-        domain=person.domain,
+        purpose_key=purpose_key(Kind.CONFIRM, who.subscription_id, count),
+        subscriber_id=who.subscriber_id,
+        subscription_id=who.subscription_id,
+        address_key=who.address_key,
+        address_sealed=who.address_sealed,
+        domain=who.domain,
         due_at=due,
         valid_until=due + CONFIRM_WITHIN,
         variant=f"{Kind.CONFIRM.value}:{language}",
     )
-    return await ledger.enqueue(tx, letter, now) is not None
 
 
 def sealed(kit: Kit, person: Person, key: bytes) -> Sealed:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TextIO
 
 from campaign.actions.rejecting import Refused
 from campaign.domain.duplicates import Seen
@@ -31,6 +31,11 @@ class FileRefused(BadInput):
     """This file cannot be imported."""
 
     code = "file_refused"
+
+
+def open_text(path: Path) -> TextIO:
+    """Open a file that was looked over, for `Unpacking`."""
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +89,11 @@ class Chunk:
 class Unpacking:
     """The people in one file, in its order; a mailbox that was named before in a good row is left out."""
 
-    def __init__(self, path: Path, keys: Keyring, lines: int) -> None:
-        """Open a file that was looked over and read its header; raise ColumnsRefused where that names no addresses."""
-        self._file = path.open(encoding="utf-8-sig", newline="")
+    def __init__(self, file: TextIO, keys: Keyring, lines: int) -> None:
+        """Read the header of an open file; raise ColumnsRefused where that names no addresses."""
         self._keys = keys
         self._seen = Seen(lines)
-        self._records: Iterator[Record] = iter(Sheet(self._file.readline))
+        self._records: Iterator[Record] = iter(Sheet(file.readline))
         header = next(self._records, Record(1, []))
         self.header: Final = header.cells
         self.columns: Final[Columns] = find_columns(header.cells)
@@ -114,10 +118,6 @@ class Unpacking:
                 raise FileRefused("The file is shorter than it was. Was it changed?")
             records, line = records - chunk.records, chunk.last_line
         return line
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
     def _sort(self, record: Record, chunk: Chunk) -> None:
         if record.trouble:

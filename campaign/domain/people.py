@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -106,7 +105,6 @@ def folded(text: str) -> str:
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
-@functools.lru_cache(maxsize=1_000)
 def parse_country(text: str) -> str:
     """Read a country code (ISO 3166-1 alpha-2) in any case."""
     code = text.strip().upper()
@@ -117,7 +115,6 @@ def parse_country(text: str) -> str:
     raise PersonRefused(msg, remedy=f"Write {meant}." if meant else "Write two letters of ISO 3166, such as US or GB.")
 
 
-@functools.lru_cache(maxsize=1_000)
 def parse_language(text: str) -> str:
     """Read a language tag (BCP 47: language, script, region) and give it the usual capitals: `pt-BR`, `zh-Hant`."""
     found = _LANGUAGE.fullmatch(text.strip())

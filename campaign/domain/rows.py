@@ -64,9 +64,9 @@ class Columns:
         return Person(
             parse_address(address),
             clean_name(name) if name else None,
-            parse_country(country) if country.strip() else None,
-            parse_language(language) if language.strip() else None,
-            _zone(timezone) if timezone.strip() else None,
+            _country(country),
+            _language(language),
+            _zone(timezone),
         )
 
     def _fitted(self, cells: Sequence[str]) -> Sequence[str]:
@@ -102,10 +102,26 @@ def _plain(name: str) -> str:
     return _NO_WORD.sub("", unicodedata.normalize("NFKD", name).casefold())
 
 
-@functools.lru_cache(maxsize=1_000)
-def _zone(text: str) -> str:
+_remembered = functools.lru_cache(maxsize=1_000)
+"""A million people live in few countries, and speak few languages."""
+
+
+@_remembered
+def _country(text: str) -> str | None:
+    return parse_country(text) if text.strip() else None
+
+
+@_remembered
+def _language(text: str) -> str | None:
+    return parse_language(text) if text.strip() else None
+
+
+@_remembered
+def _zone(text: str) -> str | None:
+    if not text.strip():
+        return None
     zone = zone_name(text)
-    if zone is None:
+    if zone is None:  # unlike for one person, nobody searches a list of zones for what was meant in a million rows
         msg = f"{printable(text.strip())} is not a time zone."
         raise PersonRefused(msg, remedy="Write a name such as Europe/Berlin or America/New_York.")
     return zone

@@ -189,6 +189,18 @@ async def last_asked(tx: Transaction, subscriber_id: int, subscription_id: int |
     return found
 
 
+class Asked(NamedTuple):
+    """Somebody pending who is to be asked by letter: what the letter needs, and when they were asked last."""
+
+    subscriber_id: int
+    subscription_id: int
+    address_key: bytes
+    address_sealed: bytes
+    domain: str
+    language: str | None
+    before: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class Carrier:
     """The letter that carried a link: whose it was, about which subscription, how long its link is good."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +17,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    func,
     insert,
     literal,
     or_,
@@ -28,10 +29,13 @@ from sqlalchemy.schema import CreateTable
 
 from campaign.domain.addresses import CANONICAL_VERSION
 from campaign.domain.consent import Reason, SubscriptionState
+from campaign.domain.delivery import Kind, State
 from campaign.store.consents import Given
 from campaign.store.dialects import insert_into, is_sqlite
 from campaign.store.engine import Transaction
-from campaign.store.people import Sealed
+from campaign.store.ledger import Letter
+from campaign.store.people import Asked, Sealed
+from campaign.store.schema.ledger import deliveries
 from campaign.store.schema.people import consents, subscribers, subscriptions, suppressions
 
 _P: Final = subscribers.c
@@ -96,13 +100,17 @@ async def known(tx: Transaction, list_id: int, wording_id: int, keys: Sequence[b
 
 
 async def join(tx: Transaction, people: Sequence[Sealed], list_id: int, state: SubscriptionState, given: Given) -> None:
-    """Put people on a list in a state, with their consents; what is known about a mailbox stays as it is."""
+    """Put people on a list in a state, with their consents; what is known about a mailbox stays as it is.
+
+    Pending ones count as asked once: the letters are for the caller to make.
+    """
     fields = Sealed._fields
     await _stage(tx, fields, people)
     moment = literal(given.at, _P.created_at.type)
     rows = select(*(_T[name] for name in fields), literal(CANONICAL_VERSION), moment, moment)
     await tx.execute(_unless_there(tx, subscribers, (*fields, "key_version", "created_at", "changed_at"), rows))
-    who = select(_P.id, literal(list_id), literal(state.value), literal(given.at, _S.joined_at.type), literal(0))
+    asked = literal(int(state is SubscriptionState.PENDING))
+    who = select(_P.id, literal(list_id), literal(state.value), literal(given.at, _S.joined_at.type), asked)
     who = who.select_from(staged).join(subscribers, _P.address_key == _T.address_key)
     await tx.execute(_unless_there(tx, subscriptions, _SUBSCRIPTION, who))
     await tx.execute(insert(consents).from_select(_CONSENT, _consents(list_id, given)))
@@ -134,10 +142,21 @@ def _unless_there(tx: Transaction, table: Table, names: Sequence[str], source: S
     return statement.on_conflict_do_nothing()  # type: ignore[attr-defined, no-any-return]  # both dialects have it
 
 
-async def joined(tx: Transaction, list_id: int) -> Iterable[tuple[int, int]]:
-    """Return subscriber and subscription of those whom the last `join` put on the list."""
-    rows = await tx.execute(_with_subscription(select(_P.id, _S.id).select_from(staged), list_id))
-    return [(row[0], row[1]) for row in rows]
+async def to_ask(tx: Transaction, list_id: int) -> list[Asked]:
+    """Return those whom the last `join` put on the list, with what a letter to them needs."""
+    d = deliveries.c
+    before = select(func.max(d.due_at)).where(d.subscriber_id == _P.id, d.kind == Kind.CONFIRM).scalar_subquery()
+    columns = (_P.id, _S.id, _P.address_key, _P.address_sealed, _P.domain, _P.language, before)
+    rows = await tx.execute(_with_subscription(select(*columns).select_from(staged), list_id))
+    return [Asked(*row) for row in rows]
+
+
+async def enqueue(tx: Transaction, letters: Sequence[Letter], now: datetime) -> None:
+    """Put many letters into the ledger, but for those whose purpose key is there already."""
+    fixed = {"state": State.QUEUED, "moved_at": now}
+    rows = [{name: getattr(one, name) for name in Letter.__dataclass_fields__} | fixed for one in letters]
+    if rows:
+        await tx.execute(insert_into(tx, deliveries).on_conflict_do_nothing(index_elements=["purpose_key"]), rows)
 
 
 async def change(tx: Transaction, changes: Mapping[int, Mapping[str, Any]], now: datetime) -> None:
