@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from campaign.actions import breaking
 from campaign.actions.committing import Committer, Outcome
 from campaign.actions.filling import Filled, Filling
 from campaign.actions.kit import Kit
@@ -216,9 +217,9 @@ class Sender:
                 written.add_done_callback(lane.unwritten.discard)
             if answer.phase is not Phase.DOT:
                 await written
-        await self._judge_relay(lane, verdict, answer)
+        await self._judge_relay(lane, letter, verdict, answer)
 
-    async def _judge_relay(self, lane: _Lane, verdict: Verdict, answer: Answer) -> None:
+    async def _judge_relay(self, lane: _Lane, letter: Claimed, verdict: Verdict, answer: Answer) -> None:
         """Count what the answer says about the relay; a database that is away must not touch the letter's outcome."""
         try:
             if verdict.scope in {Scope.RELAY, Scope.CONFIGURATION} and answer.phase is not Phase.DOT:
@@ -227,6 +228,8 @@ class Sender:
                 async with self._kit.store.begin() as tx:
                     await relays.well(tx, MAIN_RELAY)
                 self._faulty = False
+            if verdict.hard and await breaking.look(self._kit, letter.edition_id):
+                lane.broken = True  # what is claimed already goes back; the next drain leaves the paused edition alone
         except Exception as error:  # noqa: BLE001 -- see above
             _log.error("relay_not_judged", error=str(error))
 

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, or_, sele
 
 from campaign.domain.delivery import LIVE, State
 from campaign.domain.editions import CampaignState, EditionEvent, EditionState, edition_name, origins_of, target_of
+from campaign.domain.replies import Reason
 from campaign.domain.schedule import Plan
 from campaign.store.dialects import gate, insert_into
 from campaign.store.engine import Transaction
@@ -147,6 +148,15 @@ async def finish_empty(tx: Transaction, now: datetime) -> list[int]:
     done = update(editions).where(_E.state == EditionState.SENDING, *(~one for one in waiting))
     values = {"state": target_of(EditionEvent.FINISH), "moved_at": now}
     return list((await tx.execute(done.values(**values).returning(_E.id))).scalars())
+
+
+async def first_outcomes(tx: Transaction, edition_id: int, most: int) -> tuple[int, int]:
+    """Return how many of an edition's finished letters met no mailbox, and how many are finished, up to `most`."""
+    finished = _D.state.in_([state for state in State if state not in LIVE])
+    some = select(_D.reason).where(_D.edition_id == edition_id, finished).limit(most).subquery()
+    hard = func.count().filter(some.c.reason == Reason.NO_SUCH_MAILBOX.value)
+    row = (await tx.execute(select(hard, func.count()).select_from(some))).one()
+    return row[0], row[1]
 
 
 async def stopped_with_letters(tx: Transaction) -> list[int]:
