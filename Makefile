@@ -19,6 +19,8 @@ RUN := $(VENV)/.stamp-run-$(call sum,requirements/run.txt)
 DEV := $(VENV)/.stamp-dev-$(call sum,requirements/dev.txt)
 INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
 
+# Tests side by side, one row for each processor.
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CODE := $(wildcard campaign tests alembic benchmarks requirements/link.py)
 UV := build/uv/bin/uv
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make requirements" $(UV) pip compile pyproject.toml --quiet --upgrade --universal \
@@ -57,7 +59,7 @@ ifdef ARGS
 	@$(PY) -m pytest $(ARGS)
 else
 	@$(PY) -m coverage erase
-	@$(PY) -m coverage run -m pytest
+	@$(PY) -m coverage run -m pytest -n $(JOBS) --dist worksteal
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 endif

@@ -23,7 +23,7 @@ network.guard()
 
 _SLOW_FIXTURES = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 settings.register_profile("dev", max_examples=50, deadline=None, suppress_health_check=_SLOW_FIXTURES)
-settings.register_profile("ci", max_examples=200, deadline=None, suppress_health_check=_SLOW_FIXTURES, print_blob=True)
+settings.register_profile("ci", max_examples=80, deadline=None, suppress_health_check=_SLOW_FIXTURES, print_blob=True)
 settings.load_profile("ci" if CI else "dev")
 
 
