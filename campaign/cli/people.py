@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -70,9 +70,7 @@ def import_(
         hint("Stopped. What was imported stays; the same command again goes on from there.")
         raise
     if json:
-        as_json(
-            {**asdict(done.tally), "duplicates": done.tally.duplicates, "rejects": done.rejects, "dry_run": dry_run}
-        )
+        as_json(_report_row(done))
         return
     _say_imported(done, dry_run=dry_run)
 
@@ -184,12 +182,16 @@ def _run_import(order: Order, label: str) -> Report:
         return with_kit(lambda kit: importing.run(kit, order, lambda rows, _rate: show_done(rows)))
 
 
+def _report_row(done: Report) -> dict[str, Any]:
+    return {**asdict(done.tally), "duplicates": done.tally.duplicates, "resumed": done.resumed, "rejects": done.rejects}
+
+
 def _counts(done: Report) -> str:
     tally = done.tally
-    words = (
-        f"{tally.added:,} added, {tally.changed:,} changed, {tally.unchanged:,} unchanged, {tally.refused:,} refused"
-    )
-    return words + (f", {tally.duplicates:,} repeated in the file" if tally.duplicates else "")
+    counts = {"added": tally.added, "changed": tally.changed, "unchanged": tally.unchanged, "refused": tally.refused}
+    if tally.duplicates:
+        counts["repeated in the file"] = tally.duplicates
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items())
 
 
 def _say_imported(done: Report, *, dry_run: bool) -> None:

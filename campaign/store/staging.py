@@ -75,11 +75,17 @@ class Known(NamedTuple):
 async def prepare(tx: Transaction) -> None:
     """Let nobody else add or delete people until this transaction ends: no erasure may fall between two statements.
 
-    SQLite has one writer anyhow; there, half of the usual cache is as fast and keeps an import small. Leaving and
-    sending go on.
+    SQLite has one writer anyhow; there, half of the usual cache is as fast and keeps an import small. PostgreSQL is
+    told to join tables as they are written, the staged people first: it knows too little about tables that grow by
+    thousands a second. Leaving and sending go on.
     """
-    hold = "PRAGMA cache_size = -32768" if is_sqlite(tx) else "LOCK TABLE subscribers IN SHARE ROW EXCLUSIVE MODE"
-    await tx.execute(text(hold))
+    ready = _SQLITE if is_sqlite(tx) else _POSTGRESQL
+    for statement in ready:
+        await tx.execute(text(statement))
+
+
+_SQLITE: Final = ("PRAGMA cache_size = -32768",)
+_POSTGRESQL: Final = ("LOCK TABLE subscribers IN SHARE ROW EXCLUSIVE MODE", "SET LOCAL join_collapse_limit = 1")
 
 
 async def known(tx: Transaction, list_id: int, wording_id: int, keys: Sequence[bytes]) -> dict[bytes, Known]:
@@ -177,7 +183,17 @@ async def _stage(tx: Transaction, names: Sequence[str], rows: Sequence[tuple[Any
     """Fill the temporary table anew; it belongs to this connection alone."""
     await tx.execute(CreateTable(staged, if_not_exists=True))
     await tx.execute(delete(staged))
-    if rows:
-        mark = "?" if is_sqlite(tx) else "%s"
-        marks = ", ".join(mark for _ in names)
-        await tx.exec_driver_sql(f"INSERT INTO staged_people ({', '.join(names)}) VALUES ({marks})", list(rows))  # noqa: S608 -- our own column names
+    columns = ", ".join(names)
+    if not is_sqlite(tx):
+        await _copy(tx, f"COPY staged_people ({columns}) FROM STDIN", rows)
+    elif rows:
+        marks = ", ".join("?" for _ in names)
+        await tx.exec_driver_sql(f"INSERT INTO staged_people ({columns}) VALUES ({marks})", list(rows))  # noqa: S608 -- our own column names
+
+
+async def _copy(tx: Transaction, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Send rows the way PostgreSQL takes them fastest, past SQLAlchemy, which has no word for it."""
+    driver: Any = (await tx.get_raw_connection()).driver_connection
+    async with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            await copy.write_row(row)

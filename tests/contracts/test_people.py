@@ -403,7 +403,13 @@ async def test_lists_are_made_edited_and_retired(kit: Kit) -> None:
     assert not await listing.edit(kit, "friends", {"name": " All  friends"})
     shown = (await listing.show(kit, "friends")).list.terms
     assert shown == Terms("All friends", language="pt-BR")
-    for wrong in ({"name": " "}, {"name": "a\x00b"}, {"language": "English"}, {"timezone": "Berlin"}):
+    for wrong in (
+        {"description": "red \x1b[31m"},
+        {"name": " "},
+        {"name": "a\x00b"},
+        {"language": "English"},
+        {"timezone": "Berlin"},
+    ):
         with pytest.raises(BadInput):
             await listing.edit(kit, "friends", wrong)
     for slug in ("", "A b", "7", "x" * 81):

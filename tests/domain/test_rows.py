@@ -124,7 +124,7 @@ def test_names_come_out_on_one_line_and_stay_as_they_are_then(text: str) -> None
     assert name is None or (name == " ".join(name.split()) and clean_name(name) == name)
 
 
-@given(st.lists(st.integers(0, 300), max_size=400), st.integers(0, 10))
+@given(st.lists(st.integers(1, 300), max_size=400), st.integers(0, 10))
 def test_repeated_hashes_are_told_like_a_set_does(numbers: list[int], expected: int) -> None:
     seen, known = Seen(expected), set[int]()
     for number in numbers:
