@@ -29,7 +29,7 @@ async def recover(kit: Kit, alive: str | None = None) -> tuple[int, int]:
         frozen = await recovery.recover_frozen(
             tx, claimed_before=now - LEASE, offered_before=now - DOT_PATIENCE, now=now
         )
-        await recovery.resolve_by_policy(tx, now)
+        await recovery.resolve_by_policy(tx, now, kit.settings.max_attempts)
     released, doubted = released + frozen[0], doubted + frozen[1]
     if released or doubted:
         _log.warning("recovered", released=released, in_doubt=doubted)

@@ -159,6 +159,17 @@ async def first_outcomes(tx: Transaction, edition_id: int, most: int) -> tuple[i
     return row[0], row[1]
 
 
+async def reopen(tx: Transaction, now: datetime) -> None:
+    """Set editions that were sent back to sending, where letters of theirs wait again.
+
+    It looks at every edition each time: one may have been called sent in the very moment in which its last letter in
+    doubt went back to the queue, where neither transaction saw the other.
+    """
+    mine = exists(select(_D.id).where(_D.edition_id == _E.id, _D.state.in_(LIVE)))
+    again: dict[str, Any] = {"state": target_of(EditionEvent.REOPEN), "moved_at": now}
+    await tx.execute(update(editions).where(_E.state == EditionState.SENT, mine).values(again))
+
+
 async def stopped_with_letters(tx: Transaction) -> list[int]:
     """Return the editions that were cancelled or skipped while letters of theirs still wait."""
     stopped = _E.state.in_([EditionState.CANCELLED, EditionState.SKIPPED])

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, true
 from campaign.domain.delivery import Event, Kind, State
 from campaign.domain.editions import EditionState
 from campaign.store.dialects import gate, insert_into
+from campaign.store.editions import reopen
 from campaign.store.engine import Transaction
 from campaign.store.moves import Cause, edition_is_open, in_state, may_receive, move
 from campaign.store.schema.ledger import deliveries, delivery_events, delivery_replies, editions
@@ -167,7 +168,10 @@ async def settle(tx: Transaction, event: Event, held: Sequence[tuple[int, int]],
             break
         moved += await move(tx, event, origin, ids, cause)
     if event is Event.DEFER and len(moved) < len(held):  # a 4xx that comes late is evidence that nothing was taken
-        moved += await move(tx, Event.RESEND, State.IN_DOUBT, ids, cause)
+        resent = await move(tx, Event.RESEND, State.IN_DOUBT, ids, cause)
+        moved += resent
+        if resent:
+            await reopen(tx, cause.at)
     return moved
 
 

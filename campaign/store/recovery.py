@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
-from campaign.domain.delivery import LIVE, Event, Kind, Policy, State
-from campaign.domain.editions import EditionEvent, EditionState, target_of
+from campaign.domain.delivery import MAX_ATTEMPTS, Event, Kind, Policy, State
+from campaign.store.editions import reopen
 from campaign.store.engine import Transaction
 from campaign.store.ledger import REFUND
 from campaign.store.moves import Cause, in_state, move
@@ -20,12 +20,12 @@ from campaign.store.schema.ledger import campaigns, deliveries, delivery_events,
 
 _D: Final = deliveries.c
 _HELD: Final = or_(in_state(State.CLAIMED), in_state(State.OFFERED))
+"""Said again where one of the two states is asked for: SQLite then knows that the index of held letters will do."""
 
 MOST_DOUBTS: Final = 3
 """How often a letter in doubt is sent again by policy: each time, a copy of it may have arrived."""
 _DOUBT_REST: Final = timedelta(minutes=15)
 """How long such a letter rests first: a relay that answers no dot now will not answer one at once."""
-"""Said again where one of the two states is asked for: SQLite then knows that the index of held letters will do."""
 
 
 async def owners(tx: Transaction) -> list[str]:
@@ -56,10 +56,18 @@ async def recover_frozen(
     return len(released), len(doubted)
 
 
-async def resolve_by_policy(tx: Transaction, now: datetime) -> int:
-    """Send again what the policy says to send at least once, expire what it says to expire; return how many moved."""
+async def resolve_by_policy(tx: Transaction, now: datetime, attempts: int = MAX_ATTEMPTS) -> int:
+    """Send again what the policy says to send at least once, expire what it says to expire; return how many moved.
+
+    A letter that has had its `attempts` stays in doubt: it could not be sent again.
+    """
     service = _D.kind.in_([Kind.CONFIRM, Kind.WELCOME, Kind.GOODBYE, Kind.ALERT])
-    again = and_(_doubts() <= MOST_DOUBTS, _D.valid_until > now + _DOUBT_REST, or_(service, _policy(Policy.RESEND)))
+    again = and_(
+        _D.attempts < attempts,
+        _doubts() <= MOST_DOUBTS,
+        _D.valid_until > now + _DOUBT_REST,
+        or_(service, _policy(Policy.RESEND)),
+    )
     later = {"due_at": now + _DOUBT_REST}
     resent = await move(tx, Event.RESEND, State.IN_DOUBT, again, Cause(now, reason="policy", values=later))
     over = and_(_D.valid_until <= now, _policy(Policy.EXPIRE))
@@ -73,18 +81,6 @@ def _doubts() -> Any:
     e = delivery_events.c
     counted = select(func.count()).where(e.delivery_id == _D.id, e.to_state == State.IN_DOUBT)
     return counted.correlate(deliveries).scalar_subquery()
-
-
-async def reopen(tx: Transaction, now: datetime) -> None:
-    """Set editions that were sent back to sending, where letters of theirs wait again.
-
-    It looks at every edition each time: one may have been called sent in the very moment in which its last letter in
-    doubt went back to the queue, where neither transaction saw the other.
-    """
-    e = editions.c
-    mine = exists(select(_D.id).where(_D.edition_id == e.id, _D.state.in_(LIVE)))
-    again: dict[str, Any] = {"state": target_of(EditionEvent.REOPEN), "moved_at": now}
-    await tx.execute(update(editions).where(e.state == EditionState.SENT, mine).values(again))
 
 
 def _policy(policy: Policy) -> ColumnElement[bool]:

@@ -237,6 +237,7 @@ async def test_doubts_are_held_by_default_and_sent_again_only_where_the_policy_s
         assert campaign is not None
         resending = campaign.definition.changed({"policy": "resend"})
         await campaigns.redefine(tx, campaign, resending, [1], now)
+        assert await recovery.resolve_by_policy(tx, now, attempts=1) == 0, "it has had its attempts"
         assert await recovery.resolve_by_policy(tx, now) == 1
         edition = await editions.find(tx, edition_id)
     assert edition is not None
@@ -252,6 +253,21 @@ async def test_an_edition_called_sent_while_a_letter_of_it_waits_is_sent_on(kit:
         edition = await editions.find(tx, edition_id)
     assert edition is not None
     assert edition.state is EditionState.SENDING
+
+
+async def test_a_4xx_that_comes_late_to_a_letter_in_doubt_opens_its_edition_again(kit: Kit) -> None:
+    edition_id = await a_sending_edition(kit, people=1)
+    letters = await claim(kit, edition_id)
+    await offer(kit, letters)
+    await settle(kit, Event.DOUBT, letters)
+    now = kit.clock.now()
+    async with kit.store.begin() as tx:
+        assert await editions.finish_empty(tx, now) == [edition_id]
+    await settle(kit, Event.DEFER, letters, due_at=now + timedelta(minutes=5))
+    async with kit.store.read() as tx:
+        edition = await editions.find(tx, edition_id)
+    assert edition is not None
+    assert edition.state is EditionState.SENDING, "I6: sent means that nothing is live, at every commit"
 
 
 async def test_service_mail_is_unique_by_its_purpose(kit: Kit) -> None:
