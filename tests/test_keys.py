@@ -51,3 +51,11 @@ def test_fresh_keys_have_32_bytes() -> None:
     clock = FrozenClock()
     assert len(base64.urlsafe_b64decode(fresh_key(clock))) == 32
     assert fresh_key(clock) != fresh_key(clock)
+
+
+def test_many_are_sealed_like_one_each_with_a_nonce_of_its_own() -> None:
+    keys, texts = ring(NEW), ["reader-07@example.org", "", "Ünïcode", "reader-07@example.org"]
+    sealed = keys.seal_all(texts, purpose="name")
+    assert [keys.open(blob, purpose="name") for blob in sealed] == texts
+    assert len({blob[4:16] for blob in sealed}) == len(texts)
+    assert keys.seal_all([], purpose="name") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -73,7 +74,7 @@ async def add(kit: Kit, request: Request) -> Answer:
         step = next_step(membership, way)
         if step is Step.REFUSE:
             return Answer(Joined.REFUSED, reason=why_refused(membership))
-        await people.add(tx, sealed(kit, request.person, key), now)
+        await people.add(tx, sealed(kit, [(key, request.person)])[0], now)
         found = await people.find(tx, key)
         if found is None:  # deleted between the two statements
             raise Conflict("This person was erased just now.")
@@ -162,11 +163,22 @@ def confirmation(kit: Kit, who: Asked, list_language: str | None, count: int = 1
     )
 
 
-def sealed(kit: Kit, person: Person, key: bytes) -> Sealed:
-    """Return a person as the database keeps them."""
-    name = kit.keys.seal(person.name, purpose="name") if person.name else None
-    address = kit.keys.seal(person.address.wire, purpose="address")
-    return Sealed(key, address, person.address.domain, name, person.country, person.language, person.timezone)
+def sealed(kit: Kit, found: Sequence[tuple[bytes, Person]]) -> list[Sealed]:
+    """Return people, each with the keyed hash of their mailbox, as the database keeps them."""
+    addresses = kit.keys.seal_all([person.address.wire for _, person in found], purpose="address")
+    names = iter(kit.keys.seal_all([person.name for _, person in found if person.name], purpose="name"))
+    return [
+        Sealed(
+            key,
+            address,
+            person.address.domain,
+            next(names) if person.name else None,
+            person.country,
+            person.language,
+            person.timezone,
+        )
+        for (key, person), address in zip(found, addresses, strict=True)
+    ]
 
 
 async def _update(kit: Kit, tx: Transaction, found: Subscriber, person: Person, now: datetime) -> bool:
