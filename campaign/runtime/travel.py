@@ -13,9 +13,10 @@ from typing import Final
 from campaign.actions import planning
 from campaign.actions.kit import Kit
 from campaign.clock import TravelClock
+from campaign.domain.delivery import LIVE
 from campaign.domain.editions import EditionState
 from campaign.domain.errors import CampaignError
-from campaign.store import agenda
+from campaign.store import agenda, editions
 from campaign.store.editions import Edition
 
 BLINK: Final = timedelta(milliseconds=50)
@@ -54,19 +55,21 @@ class Journey:
                         return None
                     if edition.state in _STUCK or edition.note:
                         raise JourneyFailed(f"{edition.name} is {edition.state}. {edition.note}".strip())
-                    await self._onwards()
+                    await self._onwards(edition)
                     edition = await planning.find_edition(self._kit, self._edition_id)
         except TimeoutError:
             msg = f"{edition.name} was not sent within {self._patience:.0f} seconds."
             raise JourneyFailed(msg, remedy="The log of the daemon says why.") from None
         return edition
 
-    async def _onwards(self) -> None:
-        """Jump to just before the next instant, unless something is due now."""
+    async def _onwards(self, edition: Edition) -> None:
+        """Jump to just before the next instant, unless something is due now, or the edition only has to be closed."""
         now = self._clock.now()
         async with self._kit.store.read() as tx:
             due, following = await agenda.is_due(tx, now), await agenda.next_instant(tx, now)
-        if due or following is None or following - now <= BLINK:
+            letters = (await editions.tally(tx, [edition.id]))[edition.id]
+        done = edition.state is EditionState.SENDING and not any(letters.get(state.value) for state in LIVE)
+        if due or done or following is None or following - now <= BLINK:
             await asyncio.sleep(_LOOK)
             return
         self._clock.travel_to(following - BLINK)

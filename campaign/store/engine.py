@@ -138,7 +138,7 @@ def _away() -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        if _is_conflict(error):
+        if _is_conflict(error) or str(error.orig).startswith("no such"):  # SQLite's word for a table that is missing
             raise
         msg = f"The database cannot be used: {error.orig}"
         raise DatabaseAway(msg, remedy="Check CAMPAIGN_DATABASE_URL, and that the database is running.") from error
