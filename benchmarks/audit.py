@@ -1,0 +1,70 @@
+"""Compares what the ledger says with what a relay took, letter by letter. It trusts neither."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Taken = Counter[tuple[str, str]]
+"""How often a relay took a letter, by Message-ID and recipient."""
+
+
+@dataclass(slots=True)
+class Score:
+    """Checks that passed and failed; its last line is the verdict."""
+
+    passed: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def check(self, what: str, found: object, wanted: object = 0) -> None:
+        """Compare one figure with what it must be, and print both."""
+        right = found == wanted
+        self.passed += right
+        if not right:
+            self.failed.append(what)
+        print(f"  {'ok  ' if right else 'FAIL'} {what}: {found}{'' if right else f', wanted {wanted}'}", flush=True)
+
+    def at_most(self, what: str, found: float, limit: float) -> None:
+        """Hold one figure to a limit, and print both."""
+        right = found <= limit
+        self.passed += right
+        if not right:
+            self.failed.append(what)
+        print(f"  {'ok  ' if right else 'FAIL'} {what}: {_short(found)} (at most {_short(limit)})", flush=True)
+
+    def end(self) -> int:
+        """Print the verdict; return the exit status."""
+        print(f"{self.passed} passed, {len(self.failed)} failed", flush=True)
+        return 1 if self.failed else 0
+
+
+def _short(figure: float) -> str:
+    return f"{figure:.3g}" if isinstance(figure, float) else str(figure)
+
+
+def relay_log(path: Path) -> Taken:
+    """Read the log of the fault relay."""
+    if not path.exists():
+        return Counter()
+    with path.open(encoding="utf-8") as lines:
+        return Counter(tuple(line.split()) for line in lines)  # type: ignore[misc]  # two words a line
+
+
+def compare(score: Score, rows: Sequence[dict[str, Any]], taken: Taken) -> None:
+    """Check rows of `campaign deliveries list --json` against what the relay took.
+
+    Accepted letters were taken exactly once, letters in doubt at most once, all others never, and nothing was taken
+    that the ledger does not know.
+    """
+    known = {(row["message_id"], row["address"]): row["state"] for row in rows if row["message_id"]}
+    times = {state: Counter(taken[key] for key, s in known.items() if s == state) for state in set(known.values())}
+    accepted, in_doubt = times.get("accepted", Counter()), times.get("in_doubt", Counter())
+    others: Counter[int] = sum((c for s, c in times.items() if s not in {"accepted", "in_doubt"}), Counter())
+    score.check("lost (accepted in the ledger, never taken)", accepted[0])
+    score.check("doubled (taken more than once)", sum(n - 1 for n in taken.values() if n > 1))
+    score.check("taken, but neither accepted nor in doubt", sum(n for times, n in others.items() if times))
+    score.check("taken, but unknown to the ledger", sum(key not in known for key in taken))
+    print(f"       in doubt and taken: {in_doubt[1]}, in doubt and not taken: {in_doubt[0]}", flush=True)

@@ -1,0 +1,158 @@
+"""Makes a throw-away installation as a person would, by the command line, and fills its lists faster than one could.
+
+It knows homes, databases and the programs that run on them. It measures nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import insert, literal, select
+
+from campaign import bootstrap
+from campaign.actions.kit import Kit
+from campaign.domain.addresses import Address
+from campaign.domain.consent import OptIn, SubscriptionState, Visibility
+from campaign.settings import load_settings
+from campaign.store.schema.people import lists, subscribers, subscriptions
+from tests.postgres import Postgres
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+DATABASES: Final = ("sqlite", "postgresql")
+_PLACES: Final = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+_CHUNK: Final = 10_000
+_DOMAINS: Final = 20
+_EVERY: Final = 10
+"""One reader in ten has a name that needs an encoded word."""
+
+
+class CommandFailed(AssertionError):
+    """A command of Campaign's ended with an error."""
+
+
+def program(name: str) -> str | None:
+    """Find a program that may lie where only administrators look."""
+    return shutil.which(name, path=_PLACES)
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One home with its database, and the commands that are run in it."""
+
+    home: Path
+    database: str
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its programs see: nobody's settings but its own."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("CAMPAIGN_")}
+        return clean | self.variables | {"CAMPAIGN_HOME": str(self.home), "PYTHONPATH": str(ROOT)}
+
+    def command(self, *words: str) -> str:
+        """Run a command to its end and return what it wrote; raise CommandFailed with its words otherwise."""
+        line = [sys.executable, "-m", "campaign", *words]
+        done = subprocess.run(
+            line, env=self.environment, cwd=self.home, capture_output=True, text=True, check=False, timeout=600
+        )
+        if done.returncode:
+            msg = f"campaign {' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+            raise CommandFailed(msg)
+        return done.stdout
+
+    def rows(self, *words: str) -> list[dict[str, Any]]:
+        """Run a command with --json and return its rows."""
+        found: list[dict[str, Any]] = json.loads(self.command(*words, "--json"))
+        return found
+
+    def start(self, *words: str, log: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start the daemon in a process group of its own, so that it and its children can be told from others."""
+        with (log or self.home / "daemon.log").open("ab") as written:
+            return subprocess.Popen(
+                [sys.executable, "-m", "campaign", "run", "--no-web", *words],
+                env=self.environment,
+                cwd=self.home,
+                stdout=written,
+                stderr=written,
+                start_new_session=True,
+            )
+
+    def with_settings(self, **settings: object) -> Installation:
+        """Return the same installation with other settings, by their names in lower case."""
+        changed = {f"CAMPAIGN_{name.upper()}": str(value) for name, value in settings.items()}
+        return Installation(self.home, self.database, self.variables | changed)
+
+    @asynccontextmanager
+    async def kit(self) -> AsyncIterator[Kit]:
+        """Open its tools in this process, to look at what its programs do."""
+        settings = load_settings(self.home, self.environment)
+        async with bootstrap.kit(settings, operator="local:benchmark") as tools:
+            yield tools
+
+
+@contextmanager
+def installation(database: str = "sqlite", settings: Mapping[str, object] | None = None) -> Iterator[Installation]:
+    """Make an installation in a folder that goes away at the end of the block."""
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="campaign-bench-")))
+        made = Installation(home, database)
+        if database == "postgresql":
+            server = Postgres.start()
+            stack.callback(server.stop)
+            made = made.with_settings(database_url=server.url(server.create()))
+        made = made.with_settings(
+            sender="Example Campaign <letters@example.org>",
+            base_url="https://letters.example.org",
+            smtp_url="smtp://127.0.0.1:1?tls=none",
+            postal_address="1 Example Street, Example Town",
+            log_format="json",
+            **(settings or {}),
+        )
+        made.command("init")
+        yield made
+
+
+def reader(number: int) -> Address:
+    """Return the address of one made-up reader; they share twenty domains."""
+    return Address(f"reader-{number:07}", f"mail{number % _DOMAINS:02}.example.org")
+
+
+async def fill_list(kit: Kit, count: int, slug: str = "supporters", zones: Sequence[str | None] = (None,)) -> None:
+    """Put `count` readers on a list, sealed and keyed as an import does it, in chunks of one transaction each."""
+    now = kit.clock.now()
+    async with kit.store.begin() as tx:
+        row = {"slug": slug, "name": slug.title(), "opt_in": OptIn.SINGLE, "visibility": Visibility.PRIVATE}
+        made = await tx.execute(insert(lists).values(**row, created_at=now).returning(lists.c.id))
+        list_id = made.scalar_one()
+    shared = {"key_version": 1, "created_at": now, "changed_at": now}
+    for first in range(1, count + 1, _CHUNK):
+        numbers = range(first, min(first + _CHUNK, count + 1))
+        people = [{**shared, **_person(kit, n), "timezone": zones[n % len(zones)]} for n in numbers]
+        async with kit.store.begin() as tx:
+            await tx.execute(insert(subscribers), people)
+    joined = {"list_id": list_id, "state": SubscriptionState.ACTIVE.value, "joined_at": now, "confirmed_at": now}
+    values = [literal(value, subscriptions.c[name].type) for name, value in joined.items()]
+    async with kit.store.begin() as tx:
+        everybody = select(subscribers.c.id, *values).order_by(subscribers.c.id)
+        await tx.execute(insert(subscriptions).from_select(["subscriber_id", *joined], everybody))
+
+
+def _person(kit: Kit, number: int) -> dict[str, Any]:
+    address = reader(number)
+    name = f"Reader {number}" if number % _EVERY else f"Lëser {number}"
+    return {
+        "address_key": kit.keys.address_key(address),
+        "address_sealed": kit.keys.seal(address.wire, purpose="address"),
+        "name_sealed": kit.keys.seal(name, purpose="name"),
+        "domain": address.domain,
+    }
