@@ -22,27 +22,30 @@ class Score:
     def check(self, what: str, found: object, wanted: object = 0) -> None:
         """Compare one figure with what it must be, and print both."""
         right = found == wanted
-        self.passed += right
-        if not right:
-            self.failed.append(what)
-        print(f"  {'ok  ' if right else 'FAIL'} {what}: {found}{'' if right else f', wanted {wanted}'}", flush=True)
+        self._count(what, f"{found}{'' if right else f', wanted {wanted}'}", right=right)
 
     def at_most(self, what: str, found: float, limit: float) -> None:
         """Hold one figure to a limit, and print both."""
-        right = found <= limit
+        self._count(what, f"{_short(found)} (at most {_short(limit)})", right=found <= limit)
+
+    def at_least(self, what: str, found: float, limit: float) -> None:
+        """Hold one figure to what is promised, and print both."""
+        self._count(what, f"{_short(found)} (at least {_short(limit)})", right=found >= limit)
+
+    def _count(self, what: str, figures: str, *, right: bool) -> None:
         self.passed += right
         if not right:
             self.failed.append(what)
-        print(f"  {'ok  ' if right else 'FAIL'} {what}: {_short(found)} (at most {_short(limit)})", flush=True)
+        print(f"  {'ok  ' if right else 'FAIL'} {what}: {figures}", flush=True)
 
     def end(self) -> int:
         """Print the verdict; return the exit status."""
-        print(f"{self.passed} passed, {len(self.failed)} failed", flush=True)
+        print(f"\n{self.passed} passed, {len(self.failed)} failed", flush=True)
         return 1 if self.failed else 0
 
 
 def _short(figure: float) -> str:
-    return f"{figure:.3g}" if isinstance(figure, float) else str(figure)
+    return f"{figure:.3g}" if figure < 100 else f"{figure:,.0f}"
 
 
 def relay_log(path: Path) -> Taken:

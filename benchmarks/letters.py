@@ -20,6 +20,7 @@ from benchmarks.sink import sink, source
 from campaign.actions import campaigning, planning, reporting
 from campaign.domain.campaigns import Definition
 
+LETTERS: Final = 10_000
 _LOOK: Final = 0.1
 
 
@@ -80,9 +81,8 @@ def rate_of(place: Installation, edition: str, rows: list[dict[str, Any]]) -> fl
     return len(rows) / (last - asyncio.run(started_at())).total_seconds()
 
 
-def measure(database: str, letters: int, connections: int) -> int:
-    """Send, count, compare and print; return the exit status."""
-    score = Score()
+def measure(score: Score, database: str = "sqlite", letters: int = LETTERS, connections: int = 10) -> None:
+    """Send, count, compare and print."""
     with sink() as relay, sink() as other, installation(database, {"connections": connections}) as made:
         place = made.with_settings(smtp_url=relay.url)
         edition = prepare(place, letters)
@@ -100,7 +100,6 @@ def measure(database: str, letters: int, connections: int) -> int:
         print(f"       {rate:,.0f} letters/s; smtp-source {others:,.0f}/s without a ledger; ratio {rate / others:.2f}")
         print(f"       {1e6 * seen.cpu / letters:,.0f} us of CPU a letter, start and end of the program included")
         print(f"       {seen.memory:,.0f} MB of memory at most", flush=True)
-    return score.end()
 
 
 def _judge(score: Score, letters: int, seen: Watch, rows: list[dict[str, Any]]) -> None:
@@ -114,10 +113,11 @@ def main() -> int:
     """Read the options and measure."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--database", choices=DATABASES, default="sqlite")
-    options.add_argument("--letters", type=int, default=10_000)
+    options.add_argument("--letters", type=int, default=LETTERS)
     options.add_argument("--connections", type=int, default=10)
-    given = options.parse_args()
-    return measure(given.database, given.letters, given.connections)
+    score = Score()
+    measure(score, **vars(options.parse_args()))
+    return score.end()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from campaign.actions.kit import Kit
 from campaign.domain.delivery import State
 from campaign.store.schema.ledger import deliveries
 
+LETTERS: Final = 1_000_000
 _TRIES: Final = 5
 _ENDS: Final = (State.ACCEPTED, State.REFUSED, State.IN_DOUBT, State.SUPPRESSED)
 
@@ -36,9 +37,7 @@ def median(measure: Callable[[], float], tries: int = _TRIES) -> float:
 
 def seconds(place: Installation, *words: str) -> float:
     """Return how long a whole command takes, from the shell's point of view."""
-    began = time.monotonic()
-    place.command(*words)
-    return time.monotonic() - began
+    return place.measured(*words).seconds
 
 
 def python_alone() -> float:
@@ -98,10 +97,9 @@ async def reconciled(place: Installation) -> bool:
         return all(count.reconciled for count in await reporting.counts(kit))
 
 
-def measure(database: str, letters: int) -> int:
-    """Freeze, look, and print; return the exit status."""
-    score = Score()
-    print(f"\n{letters:,} letters, {database}", flush=True)
+def measure(score: Score, database: str = "sqlite", letters: int = LETTERS) -> None:
+    """Freeze, look, and print."""
+    print(f"\n{letters:,} letters in the ledger, {database}", flush=True)
     with installation(database) as place:
         frozen = asyncio.run(freeze(place, letters))
         score.at_most("seconds to freeze them", frozen.seconds, 60.0)
@@ -115,16 +113,16 @@ def measure(database: str, letters: int) -> int:
         score.at_most("seconds for campaign status when they are sent (median of 5)", sent, 1.0)
         alone = median(lambda: seconds(place, "--version"))
         print(f"       campaign --version takes {alone:.2f} s, Python alone {median(python_alone):.2f} s", flush=True)
-    return score.end()
 
 
 def main() -> int:
     """Read the options and measure."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--database", choices=DATABASES, default="sqlite")
-    options.add_argument("--letters", type=int, default=1_000_000)
-    given = options.parse_args()
-    return measure(given.database, given.letters)
+    options.add_argument("--letters", type=int, default=LETTERS)
+    score = Score()
+    measure(score, **vars(options.parse_args()))
+    return score.end()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from tests.postgres import Postgres, PostgresUnavailableError
 from tests.programs import CI, missing
 
 network.guard()
+
+# A shell's background job ignores Ctrl-C, and so would every program that a test starts from there and then interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _SLOW_FIXTURES = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 settings.register_profile("dev", max_examples=50, deadline=None, suppress_health_check=_SLOW_FIXTURES)

@@ -63,16 +63,16 @@ async def _plan(kit: Kit, tx: Transaction, campaign: Campaign, key_dates: dict[s
     now = kit.clock.now()
     wanted = _wanted(campaign.definition, key_dates, now, (now + PLAN_AHEAD).date())
     known = {(e.step, e.occurrence): e for e in await editions.of_campaign(tx, campaign.id)}
-    new = 0
+    fresh = [one for one in wanted if (one.step, one.occurrence) not in known]
+    new = await editions.plan(tx, (campaign.id, campaign.slug), fresh, now)
     for one in wanted:
-        new += await editions.plan(tx, campaign.id, campaign.slug, one, now) is not None
         found = known.get((one.step, one.occurrence))
         if found is not None and found.state is EditionState.PLANNED and _moved(found, one):
             await editions.replan(tx, found.id, one)
     kept = {(one.step, one.occurrence) for one in wanted}
     waiting = [e for e in known.values() if e.state is EditionState.PLANNED and e.starts_at > now and not e.at_once]
     await editions.drop_planned(tx, [e.id for e in waiting if (e.step, e.occurrence) not in kept])
-    return new
+    return len(new)
 
 
 def _wanted(definition: Definition, key_dates: dict[str, KeyDate], now: datetime, until: date) -> list[Plan]:
@@ -113,7 +113,7 @@ async def send_now(kit: Kit, slug: str, key: str | None = None) -> Edition:
         require_active(campaign)
         now = kit.clock.now()
         wanted = extra_plan(key, now)
-        await editions.plan(tx, campaign.id, slug, wanted, now)
+        await editions.plan(tx, (campaign.id, slug), [wanted], now)
         found = await editions.find(tx, edition_name(slug, wanted.step, wanted.occurrence))
     kit.doorbell.ring()
     if found is None:

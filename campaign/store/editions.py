@@ -46,24 +46,27 @@ class Edition:
     started_at: datetime | None = None
 
 
-async def plan(tx: Transaction, campaign_id: int, slug: str, wanted: Plan, now: datetime) -> int | None:
-    """Insert an edition unless it exists; return its id when it is new.
+async def plan(tx: Transaction, campaign: tuple[int, str], wanted: Sequence[Plan], now: datetime) -> list[int]:
+    """Insert the editions of a campaign (its id and slug) that do not exist yet; return their ids.
 
     Nobody plans one twice, whoever asks how often.
     """
-    values = {name: getattr(wanted, name) for name in Plan.__dataclass_fields__}
-    statement = insert_into(tx, editions).values(
-        campaign_id=campaign_id,
-        name=edition_name(slug, wanted.step, wanted.occurrence),
-        state=EditionState.PLANNED,
-        moved_at=now,
-        excluded={},
-        **values,
-    )
-    keys = ["campaign_id", "step", "occurrence"]
-    found = await tx.execute(statement.on_conflict_do_nothing(index_elements=keys).returning(_E.id))
-    edition_id: int | None = found.scalar_one_or_none()
-    return edition_id
+    if not wanted:
+        return []
+    campaign_id, slug = campaign
+    rows = [
+        {
+            **{name: getattr(one, name) for name in Plan.__dataclass_fields__},
+            "campaign_id": campaign_id,
+            "name": edition_name(slug, one.step, one.occurrence),
+            "state": EditionState.PLANNED,
+            "moved_at": now,
+            "excluded": {},
+        }
+        for one in wanted
+    ]
+    unless = insert_into(tx, editions).on_conflict_do_nothing(index_elements=["campaign_id", "step", "occurrence"])
+    return list((await tx.execute(unless.returning(_E.id), rows)).scalars())
 
 
 async def replan(tx: Transaction, edition_id: int, wanted: Plan) -> None:

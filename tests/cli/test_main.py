@@ -125,15 +125,14 @@ def test_a_folder_that_is_no_home_stays_untouched(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_with_130_and_no_noise(made: Path) -> None:
     ours, theirs = pty.openpty()
-    running = subprocess.Popen(
+    with subprocess.Popen(
         command("articles", "retire", "x"), cwd=made, env=environment(), stdin=theirs, stderr=subprocess.PIPE, text=True
-    )
-    assert running.stderr is not None
-    assert running.stderr.read(9) == "Retire x?"
-    running.send_signal(signal.SIGINT)
-    assert running.wait(30) == 130
-    assert "Traceback" not in running.stderr.read()
-    running.stderr.close()
+    ) as running:
+        assert running.stderr is not None
+        assert running.stderr.read(9) == "Retire x?"
+        running.send_signal(signal.SIGINT)
+        assert running.wait(30) == 130
+        assert "Traceback" not in running.stderr.read()
     os.close(ours)
     os.close(theirs)
 

@@ -43,9 +43,8 @@ async def a_sending_edition(kit: Kit, people: int = 5) -> int:
         assert campaign is not None
         await campaigns.advance(tx, campaign, CampaignEvent.APPROVE, now)
         plan = Plan("every", "2027-06-01", "2027-06-01", now, now, now + timedelta(hours=6))
-        edition_id = await editions.plan(tx, campaign_id, "news", plan, now)
-        assert edition_id is not None
-        assert await editions.plan(tx, campaign_id, "news", plan, now) is None, "I7: one edition, however often planned"
+        [edition_id] = await editions.plan(tx, (campaign_id, "news"), [plan], now)
+        assert not await editions.plan(tx, (campaign_id, "news"), [plan], now), "I7: one edition, however often planned"
         await editions.advance(tx, edition_id, EditionEvent.FREEZE, now, cutoff=now)
         await waves.set_waves(
             tx, edition_id, [Wave(EVERYBODY, now, now + timedelta(hours=6), now + timedelta(hours=48))]
