@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from campaign.actions import covering, planning, publishing
+from campaign.actions import covering, planning, publishing, reporting
 from campaign.actions.kit import Kit
 from campaign.domain.calendar import Recurrence, parse_zone
 from campaign.domain.campaigns import Definition, checked
@@ -164,7 +164,7 @@ async def _covered_as_seen(kit: Kit, campaign: Campaign, seen: bytes | None) -> 
 
 async def approve_edition(kit: Kit, key: str | int, seen: bytes | None = None) -> Edition:
     """Approve one edition of a campaign that asks for each of them."""
-    edition = await planning.find_edition(kit, key)
+    edition = await reporting.find_edition(kit, key)
     async with kit.store.read() as tx:
         campaign = await _find(tx, edition.campaign)
     if not campaign.definition.each_edition:
@@ -225,6 +225,8 @@ async def sweep(kit: Kit) -> int:
             swept += moved
             if not moved:
                 break
+            if moved >= waves.CHUNK:
+                await kit.store.give_way()
     return swept
 
 

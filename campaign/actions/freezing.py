@@ -135,9 +135,12 @@ async def _snapshot(kit: Kit, campaign: Campaign, edition_id: int) -> None:
     while made is not None:
         async with kit.store.begin() as tx:
             made = await stored_waves.freeze_chunk(tx, freeze, kit.clock.now())
+        if made == stored_waves.CHUNK:
+            await kit.store.give_way()
+    async with kit.store.read() as tx:  # a million people take seconds to count, and writers must not wait for that
+        _, suppressed = await campaigns.count_audience(tx, campaign.id, campaign.definition.where, freeze.cutoff)
     async with kit.store.begin() as tx:
         held = await campaigns.hold(tx, campaign.id)
-        _, suppressed = await campaigns.count_audience(tx, campaign.id, campaign.definition.where, freeze.cutoff)
         await editions.advance(tx, edition.id, EditionEvent.READY, kit.clock.now(), excluded={"suppressed": suppressed})
         if held is not None and held.state is CampaignState.PAUSED:
             await editions.advance(tx, edition.id, EditionEvent.PAUSE, kit.clock.now())

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
-from campaign.actions import campaigning, covering, forecasting, planning, wording
+from campaign.actions import campaigning, covering, forecasting, reporting, wording
 from campaign.actions.forecasting import Forecast
 from campaign.actions.kit import Kit
 from campaign.actions.wording import Draft, Sources
 from campaign.domain.digest import Choice, LeftOut, Reason
-from campaign.domain.editions import CampaignState
+from campaign.domain.editions import NOWHERE, CampaignState
 from campaign.mail.composer import compile_letter
 from campaign.store import campaigns
 from campaign.store.campaigns import Approval, Campaign
@@ -83,7 +83,7 @@ async def inspect(kit: Kit, slug: str) -> Inspection:
 
 async def inspect_edition(kit: Kit, key: str | int) -> Inspection:
     """Look over one edition of a campaign that asks for each of them."""
-    edition = await planning.find_edition(kit, key)
+    edition = await reporting.find_edition(kit, key)
     coming = [
         one
         for one in await forecasting.forecast(kit, edition.campaign, until=date.fromisoformat(edition.day))
@@ -120,7 +120,7 @@ async def _wordings(kit: Kit, found: Sources, by_language: Mapping[str, int]) ->
     people = _counted((_speaks(name, tags), count) for name, count in by_language.items())
     made: dict[tuple[str, Choice], Wording] = {}
     for tag in tags:
-        draft: Draft = wording.draft(kit, found, tag, wording.NOWHERE, "inspect")
+        draft: Draft = wording.draft(kit, found, tag, NOWHERE, "inspect")
         same = draft.spec.language, draft.choice
         if same in made:
             before = made[same]

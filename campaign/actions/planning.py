@@ -10,6 +10,7 @@ from typing import Final
 
 from campaign.actions import covering, publishing
 from campaign.actions.kit import Kit
+from campaign.actions.reporting import find_edition
 from campaign.domain.addresses import printable
 from campaign.domain.calendar import KeyDate
 from campaign.domain.campaigns import Definition
@@ -85,16 +86,6 @@ def _wanted(definition: Definition, key_dates: dict[str, KeyDate], now: datetime
 
 def _moved(edition: Edition, wanted: Plan) -> bool:
     return (edition.day, edition.starts_at, edition.ends_at) != (wanted.day, wanted.starts_at, wanted.ends_at)
-
-
-async def find_edition(kit: Kit, key: str | int) -> Edition:
-    """Return an edition by its id or name; raise NotFound."""
-    async with kit.store.read() as tx:
-        found = await editions.find(tx, int(key) if isinstance(key, str) and key.isdigit() else key)
-    if found is None:
-        msg = f"There is no edition {key!r}."
-        raise NotFound(msg, remedy="campaign editions list shows them all.")
-    return found
 
 
 async def send_now(kit: Kit, slug: str, key: str | None = None) -> Edition:

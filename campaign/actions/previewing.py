@@ -12,6 +12,7 @@ from campaign.domain.addresses import Address, parse_address
 from campaign.domain.calendar import Step
 from campaign.domain.delivery import Kind, purpose_key
 from campaign.domain.digest import Choice
+from campaign.domain.editions import NOWHERE
 from campaign.domain.errors import BadInput, Conflict
 from campaign.domain.schedule import plans
 from campaign.mail.composer import Reading, compile_letter, compose, read_letter
@@ -46,7 +47,7 @@ async def preview(kit: Kit, slug: str, step: str | None = None, person: str | No
     language = (
         (someone.language if someone else None) or definition.language or found.list_language or kit.settings.language
     )
-    country = (someone.country if someone else None) or wording.NOWHERE
+    country = (someone.country if someone else None) or NOWHERE
     draft = wording.draft(kit, found, language, country, "preview")
     compiled = await compile_letter(kit.renderer, draft.spec)
     to = someone.address if someone else Address("reader", "example.org")
@@ -82,7 +83,7 @@ async def send_test(kit: Kit, slug: str, to: str, step: str | None = None) -> in
     named, occurrence = await _when(kit, campaign, step)
     found = await wording.sources(kit, campaign, named, occurrence)
     language = campaign.definition.language or found.list_language or kit.settings.language
-    draft = wording.draft(kit, found, language, wording.NOWHERE, f"test:{kit.clock.token(9)}")
+    draft = wording.draft(kit, found, language, NOWHERE, f"test:{kit.clock.token(9)}")
     compiled = await compile_letter(kit.renderer, draft.spec.as_test())
     now, key = kit.clock.now(), kit.keys.address_key(address)
     sealed = kit.keys.seal(address.wire, purpose="address")

@@ -9,10 +9,9 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from campaign.actions import planning
 from campaign.actions.kit import Kit
-from campaign.actions.wording import NOWHERE
 from campaign.domain.delivery import LIVE, State
+from campaign.domain.editions import NOWHERE
 from campaign.domain.errors import NotFound
 from campaign.store import campaigns, editions, letters, relays, reports
 from campaign.store.campaigns import Approval, Campaign
@@ -91,6 +90,16 @@ async def _editions(tx: Transaction, target: str | None) -> list[Edition]:
     return await editions.of_campaign(tx, campaign.id)
 
 
+async def find_edition(kit: Kit, key: str | int) -> Edition:
+    """Return an edition by its id or name; raise NotFound."""
+    async with kit.store.read() as tx:
+        found = await editions.find(tx, int(key) if isinstance(key, str) and key.isdigit() else key)
+    if found is None:
+        msg = f"There is no edition {key!r}."
+        raise NotFound(msg, remedy="campaign editions list shows them all.")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """What the letters of one language say in an edition, to readers of which languages and helpline countries."""
@@ -104,7 +113,7 @@ class Said:
 
 async def one_edition(kit: Kit, key: str | int) -> tuple[Count, list[Said]]:
     """Return one edition with its counts, and what each of its variants says."""
-    edition = await planning.find_edition(kit, key)
+    edition = await find_edition(kit, key)
     async with kit.store.read() as tx:
         tally = await editions.tally(tx, [edition.id])
         messages = await letters.of_edition(tx, edition.id)

@@ -9,13 +9,14 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Any
 
 from campaign.actions import publishing
 from campaign.actions.kit import Kit
 from campaign.domain.calendar import KeyDate, Occurrence, Step
 from campaign.domain.delivery import Kind
 from campaign.domain.digest import ArticleCard, Choice, ContentRule, choose
+from campaign.domain.editions import NOWHERE
 from campaign.domain.errors import NotReady
 from campaign.domain.helplines import Helplines
 from campaign.domain.message import LetterSpec, SenderIdentity
@@ -27,9 +28,6 @@ from campaign.store.campaigns import Campaign
 from campaign.store.editions import Edition
 from campaign.store.engine import Transaction
 from campaign.store.letters import Message
-
-NOWHERE: Final = "-"
-"""The country of a variant without a helpline block."""
 
 
 @dataclass(frozen=True, slots=True)

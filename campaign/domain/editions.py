@@ -136,6 +136,10 @@ def campaign_after(state: CampaignState, event: CampaignEvent) -> CampaignState:
         raise IllegalMove(msg) from None
 
 
+NOWHERE: Final = "-"
+"""The country of a variant without a helpline block."""
+
+
 def edition_name(campaign: str, step: str, occurrence: str) -> str:
     """Return the unique name of an edition: `world-day/30d-before/2027-07-30`."""
     return f"{campaign}/{step}/{occurrence}"

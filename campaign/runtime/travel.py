@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from campaign.actions import planning
+from campaign.actions import reporting
 from campaign.actions.kit import Kit
 from campaign.clock import TravelClock
 from campaign.domain.delivery import LIVE
@@ -47,7 +47,7 @@ class Journey:
 
         Raises JourneyFailed when the edition cannot be sent, or is not within the patience.
         """
-        edition = await planning.find_edition(self._kit, self._edition_id)
+        edition = await reporting.find_edition(self._kit, self._edition_id)
         try:
             async with asyncio.timeout(self._patience):
                 while edition.state is not EditionState.SENT:
@@ -56,7 +56,7 @@ class Journey:
                     if edition.state in _STUCK or edition.note:
                         raise JourneyFailed(f"{edition.name} is {edition.state}. {edition.note}".strip())
                     await self._onwards(edition)
-                    edition = await planning.find_edition(self._kit, self._edition_id)
+                    edition = await reporting.find_edition(self._kit, self._edition_id)
         except TimeoutError:
             msg = f"{edition.name} was not sent within {self._patience:.0f} seconds."
             raise JourneyFailed(msg, remedy="The log of the daemon says why.") from None

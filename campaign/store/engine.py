@@ -32,6 +32,7 @@ _PRAGMAS: Final = (
     "PRAGMA temp_store = MEMORY",
 )
 _TRIES: Final = 3
+_POLLED: Final = 0.11
 _KEEPALIVE: Final = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -87,6 +88,14 @@ class Store:
             with _away():
                 async with connection.begin():
                     yield connection
+
+    async def give_way(self) -> None:
+        """Between two of many transactions in a row: let the writers of other processes have their turn.
+
+        On SQLite they poll for the file's lock, at last every tenth of a second, and would always find it taken.
+        """
+        if self.sqlite:
+            await asyncio.sleep(_POLLED)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:

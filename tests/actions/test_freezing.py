@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select
 
-from campaign.actions import campaigning, forecasting, freezing, planning, publishing, wording
+from campaign.actions import campaigning, forecasting, freezing, planning, publishing, reporting, wording
 from campaign.actions.kit import Kit
 from campaign.domain.campaigns import Definition
 from campaign.domain.editions import CampaignState, EditionEvent, EditionState
@@ -49,7 +49,7 @@ async def a_campaign(kit: Kit, definition: Definition, readers: int | list[Reade
 
 
 async def as_it_is(kit: Kit, edition: Edition) -> Edition:
-    return await planning.find_edition(kit, edition.id)
+    return await reporting.find_edition(kit, edition.id)
 
 
 async def prepare_and_crash(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
