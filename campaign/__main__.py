@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 
@@ -14,6 +15,7 @@ _SELDOM = 50_000
 def run() -> None:
     """Run the command line and end the process with its status."""
     gc.set_threshold(_SELDOM)
+    atexit.register(gc.freeze)  # at its end a process would look through everything once more, for nothing
     sys.exit(main.run())
 
 

@@ -6,9 +6,8 @@ import functools
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
-
-from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 from campaign.domain.errors import BadInput
 
@@ -20,7 +19,6 @@ _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _DOMAIN: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}")
 _DOUBLE_HYPHEN: Final = re.compile(r"(?:^|\.)..--")
-_SPECIAL: Final = frozenset(SPECIAL_USE_DOMAIN_NAMES)
 
 
 class AddressRefused(BadInput):
@@ -83,7 +81,14 @@ def _plain_domain(text: str) -> str | None:
     labels = domain.split(".")
     if any(len(label) > 63 for label in labels) or _DOUBLE_HYPHEN.search(domain):  # noqa: PLR2004 -- RFC 1035 s. 2.3.4
         return None
-    return None if labels[-1] in _SPECIAL or domain in _SPECIAL else domain
+    return None if labels[-1] in _special() or domain in _special() else domain
+
+
+@cache
+def _special() -> frozenset[str]:
+    from email_validator import SPECIAL_USE_DOMAIN_NAMES  # noqa: PLC0415 -- most commands read no new address
+
+    return frozenset(SPECIAL_USE_DOMAIN_NAMES)
 
 
 def _full(text: str) -> Address:
@@ -91,6 +96,8 @@ def _full(text: str) -> Address:
     if len(text) > _MAX_TEXT:
         msg = f"An address of {len(text)} characters is too long."
         raise AddressRefused(msg, remedy="Addresses have 254 characters at most.")
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 -- it is slow to load
+
     try:
         valid = validate_email(text, check_deliverability=False)
     except (EmailNotValidError, ValueError) as error:
