@@ -7,9 +7,7 @@ Who left, was suppressed or erased is refused, never resubscribed.
 from __future__ import annotations
 
 import asyncio
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -38,7 +36,6 @@ CHUNK: Final = 10_000
 _CHUNK_ASKING: Final = 2_500
 """With a letter for each person a chunk takes longer."""
 
-_OBJECTS: Final = 100_000
 _SHOWN: Final = 20
 _MAX_WORDING: Final = 2_000
 _log = get_log()
@@ -91,24 +88,10 @@ async def run(kit: Kit, order: Order, progress: Progress = lambda _rows, _rate: 
     """
     wording = _check_wording(order.wording)
     looked = await asyncio.to_thread(look_over, order.path)
-    with open_text(order.path) as file, _rare_collections():
+    with open_text(order.path) as file:
         work = _Import(kit, order, Unpacking(file, kit.keys, looked.lines))
         await work.begin(looked, wording)
         return await work.go_on(progress)
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Let Python look for unreachable cycles after each 100,000 new objects instead of 700.
-
-    Rows are born by the ten thousand and hold no cycles; looking through them again and again took a sixth of the time.
-    """
-    usual = gc.get_threshold()
-    gc.set_threshold(_OBJECTS, *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
 
 
 def _check_wording(text: str) -> str:

@@ -33,6 +33,7 @@ _PRAGMAS: Final = (
 )
 _TRIES: Final = 3
 _POLLED: Final = 0.11
+"""Seconds: a little more than SQLite's longest sleep between two looks at a lock."""
 _KEEPALIVE: Final = {
     "connect_timeout": 10,
     "keepalives": 1,
