@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from select import select as ready
 from typing import Any, Final
 
 from sqlalchemy import insert, literal, select
@@ -33,6 +35,8 @@ DATABASES: Final = ("sqlite", "postgresql")
 _PLACES: Final = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 _CHUNK: Final = 10_000
 _DOMAINS: Final = 20
+_GLANCE: Final = 0.05
+"""Seconds between two looks at a program's memory."""
 _EVERY: Final = 10
 """One reader in ten has a name that needs an encoded word."""
 
@@ -54,6 +58,28 @@ class Cost:
     seconds: float
     cpu: float
     memory: float
+
+
+def peak(pid: int) -> float:
+    """Return how many megabytes a living process has had in memory at most, and 0 for one that has ended.
+
+    What `wait4` tells of it would be no less than the peak of whoever started it (see `man getrusage`).
+    """
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
+    except OSError:
+        return 0.0
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def _peak_until_it_ends(pid: int) -> float:
+    memory, end = 0.0, os.pidfd_open(pid)
+    try:
+        while not ready([end], [], [], _GLANCE)[0]:
+            memory = max(memory, peak(pid))
+    finally:
+        os.close(end)
+    return memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +114,7 @@ class Installation:
         began = time.monotonic()
         with tempfile.TemporaryFile("w+") as said:
             running = subprocess.Popen(line, env=self.environment, cwd=self.home, stdout=said, stderr=subprocess.STDOUT)
+            memory = _peak_until_it_ends(running.pid)
             _, status, usage = os.wait4(running.pid, 0)
             seconds = time.monotonic() - began
             running.returncode = os.waitstatus_to_exitcode(status)
@@ -96,7 +123,7 @@ class Installation:
         if running.returncode:
             msg = f"campaign {' '.join(words)} ended with {running.returncode}:\n{output}"
             raise CommandFailed(msg)
-        return Cost(output, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        return Cost(output, seconds, usage.ru_utime + usage.ru_stime, memory)
 
     def rows(self, *words: str) -> list[dict[str, Any]]:
         """Run a command with --json and return its rows."""
@@ -135,7 +162,7 @@ def installation(database: str = "sqlite", settings: Mapping[str, object] | None
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="campaign-bench-")))
         made = Installation(home, database)
         if database == "postgresql":
-            server = Postgres.start()
+            server = Postgres.start(durable=True)
             stack.callback(server.stop)
             made = made.with_settings(database_url=server.url(server.create()))
         made = made.with_settings(**{**_DEFAULTS, **(settings or {})})

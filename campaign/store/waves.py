@@ -21,7 +21,7 @@ from campaign.domain.schedule import EVERYBODY, Wave
 from campaign.store.campaigns import audience, not_suppressed
 from campaign.store.dialects import hex_of, insert_into
 from campaign.store.editions import Edition
-from campaign.store.engine import Transaction
+from campaign.store.engine import Store, Transaction
 from campaign.store.ledger import MAIN_RELAY
 from campaign.store.moves import Cause, in_state, move
 from campaign.store.schema.ledger import campaign_lists, deliveries, editions, waves
@@ -33,6 +33,7 @@ _W: Final = waves.c
 _P: Final = subscribers.c
 
 CHUNK: Final = 10_000
+_SUPPRESSED: Final = "suppressed"
 
 
 async def set_waves(tx: Transaction, edition_id: int, found: Sequence[Wave]) -> None:
@@ -60,24 +61,35 @@ class Freeze:
 
 
 async def freeze_chunk(tx: Transaction, freeze: Freeze, now: datetime) -> int | None:
-    """Put the next people of the audience into the ledger; return how many letters that made, None after the last.
+    """Put the next people of the audience into the ledger; return how many they were, None after the last.
 
-    Two daemons may freeze one edition at once: the chunk belongs to the one that moves the position.
+    Each of them has a letter now or is counted as left out, by what this transaction sees. Two daemons may freeze one
+    edition at once: the chunk belongs to the one that moves the position.
     """
     edition = freeze.edition
-    people = and_(audience(edition.campaign_id, freeze.where, freeze.cutoff), not_suppressed())
-    state = (await tx.execute(select(_E.frozen_to, _E.state).where(_E.id == edition.id).with_for_update())).one()
+    people = audience(edition.campaign_id, freeze.where, freeze.cutoff)
+    held = select(_E.frozen_to, _E.state, _E.excluded).where(_E.id == edition.id).with_for_update()
+    state = (await tx.execute(held)).one()
     if state.state is not EditionState.FREEZING:
         return None
     chunk = select(_P.id).where(people, _P.id > state.frozen_to).order_by(_P.id).limit(CHUNK).subquery()
     last = (await tx.execute(select(func.max(chunk.c.id)))).scalar_one()
     if last is None:
         return None
-    letters = _letters(tx, freeze, and_(people, _P.id > state.frozen_to, _P.id <= last), now)
+    mine = and_(people, _P.id > state.frozen_to, _P.id <= last)
+    letters = _letters(tx, freeze, and_(mine, not_suppressed()), now)
     made = await tx.execute(letters.inline(), execution_options={"preserve_rowcount": True})
-    progress: dict[str, Any] = {"frozen_to": last, "planned": _E.planned + made.rowcount}
+    left_out = select(func.count()).select_from(subscribers).where(mine, ~not_suppressed())
+    suppressed = (await tx.execute(left_out)).scalar_one()
+    excluded = {**state.excluded, _SUPPRESSED: state.excluded.get(_SUPPRESSED, 0) + suppressed}
+    progress: dict[str, Any] = {"frozen_to": last, "planned": _E.planned + made.rowcount, "excluded": excluded}
     await tx.execute(update(editions).where(_E.id == edition.id).values(progress))
-    return int(made.rowcount)
+    return int(made.rowcount + suppressed)
+
+
+async def look_over(store: Store) -> None:
+    """After a large audience was frozen: have the database look at the letters there are now (see `Store.vacuum`)."""
+    await store.vacuum(deliveries.name)
 
 
 def _letters(tx: Transaction, freeze: Freeze, people: Any, now: datetime) -> Any:

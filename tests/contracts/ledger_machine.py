@@ -96,7 +96,7 @@ class Worker:
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """A campaign with one edition and five readers, alarms beside it, and two workers that live and die."""
+    """A campaign with one edition and eight readers, alarms beside it, and two workers that live and die."""
 
     def __init__(self, url: str, home: Path) -> None:
         """Play on the database at `url`; what is in it goes."""
