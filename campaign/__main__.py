@@ -6,8 +6,6 @@ import atexit
 import gc
 import sys
 
-from campaign.cli import main
-
 _SELDOM = 100_000
 """New objects between two looks for garbage. Loading modules and reading people makes many and next to no garbage: with
 the usual 700 both take a sixth longer."""
@@ -16,6 +14,8 @@ the usual 700 both take a sixth longer."""
 def run() -> None:
     """Run the command line and end the process with its status."""
     gc.set_threshold(_SELDOM)
+    from campaign.cli import main  # noqa: PLC0415 -- what it loads is not looked through for garbage either
+
     atexit.register(gc.freeze)  # at its end a process would look through everything once more, for nothing
     sys.exit(main.run())
 
