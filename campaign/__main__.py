@@ -6,7 +6,7 @@ import atexit
 import gc
 import sys
 
-_SELDOM = 100_000
+_SELDOM = 200_000
 """New objects between two looks for garbage. Loading modules and reading people makes many and next to no garbage: with
 the usual 700 both take a sixth longer."""
 

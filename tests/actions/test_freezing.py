@@ -9,18 +9,29 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, update
 
-from campaign.actions import campaigning, forecasting, freezing, planning, publishing, reporting, wording
+from campaign.actions import (
+    campaigning,
+    forecasting,
+    freezing,
+    planning,
+    publishing,
+    reporting,
+    suppressing,
+    wording,
+)
 from campaign.actions.kit import Kit
 from campaign.domain.campaigns import Definition
+from campaign.domain.consent import SubscriptionState
 from campaign.domain.editions import CampaignState, EditionEvent, EditionState
 from campaign.domain.errors import Conflict, NotReady
-from campaign.store import agenda, editions
+from campaign.store import agenda, editions, waves
 from campaign.store.campaigns import Campaign
 from campaign.store.editions import Edition
-from campaign.store.engine import Store
+from campaign.store.engine import DatabaseAway, Store
 from campaign.store.schema.ledger import deliveries
+from campaign.store.schema.people import subscriptions
 from tests.builders import Reader, a_kit, some_readers
 from tests.clocks import FrozenClock
 
@@ -194,3 +205,54 @@ async def test_an_edition_about_to_be_frozen_is_work_and_one_that_waits_for_a_pe
     async with kit.store.begin() as tx:
         await editions.remark(tx, first.id, "", kit.clock.now())
     assert not await busy(), "it is not to be frozen yet"
+
+
+async def test_people_who_go_and_come_while_an_audience_freezes_are_counted_once_or_not_at_all(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives way between two chunks; then one is suppressed who has a letter, one who has none yet, and one joins."""
+    monkeypatch.setattr(waves, "CHUNK", 2)
+    first = await a_campaign(kit, WEEKLY, 6)
+    async with kit.store.begin() as tx:
+        await tx.execute(update(subscriptions).where(of_reader(6)).values(state=SubscriptionState.LEFT))
+    ways = []
+
+    async def meanwhile(_: Store) -> None:
+        ways.append(kit.clock.now())
+        if len(ways) > 1:
+            return
+        assert isinstance(kit.clock, FrozenClock)
+        kit.clock.advance(timedelta(seconds=1))
+        for number in (1, 5):
+            await suppressing.suppress(kit, Reader(number).address)
+        joined = {"state": SubscriptionState.ACTIVE, "joined_at": kit.clock.now(), "confirmed_at": kit.clock.now()}
+        async with kit.store.begin() as tx:
+            await tx.execute(update(subscriptions).where(of_reader(6)).values(joined))
+
+    monkeypatch.setattr(Store, "give_way", meanwhile)
+    await freezing.freeze_due(kit)
+    frozen = await as_it_is(kit, first)
+    assert len(ways) == 2, "after each full chunk, others have their turn"
+    assert frozen.state is EditionState.READY
+    assert (frozen.planned, frozen.excluded) == (4, {"suppressed": 1}), "of five people who were there when it began"
+
+
+def of_reader(number: int) -> ColumnElement[bool]:
+    """The subscription of the reader with that number, in a database that holds no others."""
+    return subscriptions.c.subscriber_id == number
+
+
+async def test_a_look_at_what_was_frozen_that_fails_undoes_nothing(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waves, "CHUNK", 2)
+    looked = []
+
+    async def fail(store: Store) -> None:
+        looked.append(store)
+        raise DatabaseAway("gone", remedy="wait")
+
+    first = await a_campaign(kit, WEEKLY, 2)
+    monkeypatch.setattr(waves, "look_over", fail)
+    assert await freezing.freeze_due(kit) == 1
+    assert looked == [kit.store]
+    frozen = await as_it_is(kit, first)
+    assert (frozen.state, frozen.note) == (EditionState.READY, "")

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from campaign.actions import campaigning, freezing, planning, recovering, subscribing, suppressing
 from campaign.actions.committing import Committer, Outcome
@@ -188,7 +188,17 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def recover(self) -> None:
-        self.run(recovering.recover(self.kit))
+        self.run(self._recover())
+
+    async def _recover(self) -> None:
+        """I4: what stood at the dot is in doubt first, whatever a policy makes of the doubt."""
+        e = delivery_events.c
+        async with self.store.read() as tx:
+            before = (await tx.execute(select(func.max(e.id)))).scalar_one() or 0
+        await recovering.recover(self.kit)
+        dots = select(e.to_state).where(e.id > before, e.from_state == State.OFFERED).distinct()
+        async with self.store.read() as tx:
+            assert {*(await tx.execute(dots)).scalars()} <= {State.IN_DOUBT}
 
     @rule(what=st.sampled_from(["plan", "pause", "resume", "cancel", "sweep", "alarm"]), sure=_seldom)
     def an_operator_acts(self, what: str, sure: bool) -> None:
@@ -376,14 +386,16 @@ class LedgerMachine(RuleBasedStateMachine):
         for person in self.people:
             person.never = person.never or person.key == outcome.bounced
 
-    @rule(number=_workers, unheard=st.integers(0, 2**8 - 1))
-    def worker_dies(self, number: int, unheard: int) -> None:
-        """It dies at the dot of all it has a token for; some of them the relay took."""
+    @rule(number=_workers, unheard=st.integers(0, 2**8 - 1), noticed=st.booleans())
+    def worker_dies(self, number: int, unheard: int, noticed: bool) -> None:
+        """It dies at the dot of all it has a token for; some of them the relay took, and nobody was told."""
         worker = self.workers[number]
         for bit, id_ in enumerate(worker.granted):
             self.taken[id_] += unheard >> bit & 1
         self.run(_die(worker))
         self.workers[number] = self.run(self._born())
+        if noticed:
+            self.recover()
 
     # --- What always holds -----------------------------------------------------------------------------------------
 
@@ -432,10 +444,14 @@ class LedgerMachine(RuleBasedStateMachine):
             if self.workers:
                 self.run(self._everything_ends())
         finally:
-            for worker in self.workers:
-                self.run(_die(worker))
-            self.run(self.store.close())
-            self.runner.close()
+            self.close()
+
+    def close(self) -> None:
+        """Leave the database as it is."""
+        for worker in self.workers:
+            self.run(_die(worker))
+        self.run(self.store.close())
+        self.runner.close()
 
     async def _everything_ends(self) -> None:
         """I6 and I10: whatever happened, days later every letter has its final state, or a doubt that is held."""

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 from campaign.actions.kit import Kit
 from campaign.domain.campaigns import Definition, Where
 from campaign.domain.consent import Reason, SubscriptionState
-from campaign.domain.delivery import Event, Kind, State, advance, purpose_key
+from campaign.domain.delivery import DOT_PATIENCE, LEASE, Event, Kind, State, advance, purpose_key
 from campaign.domain.editions import CampaignEvent, EditionEvent, EditionState
 from campaign.domain.schedule import EVERYBODY, Plan, Wave
 from campaign.store import campaigns, editions, ledger, recovery, waves
@@ -241,6 +241,85 @@ async def test_doubts_are_held_by_default_and_sent_again_only_where_the_policy_s
         edition = await editions.find(tx, edition_id)
     assert edition is not None
     assert edition.state is EditionState.SENDING, "an edition with letters that wait again is sending again"
+
+
+async def with_policy(kit: Kit, policy: str) -> None:
+    """Change what becomes of the campaign's letters in doubt."""
+    async with kit.store.begin() as tx:
+        campaign = await campaigns.find(tx, "news")
+        assert campaign is not None
+        await campaigns.redefine(tx, campaign, campaign.definition.changed({"policy": policy}), [1], kit.clock.now())
+
+
+async def resolve(kit: Kit) -> int:
+    async with kit.store.begin() as tx:
+        return await recovery.resolve_by_policy(tx, kit.clock.now())
+
+
+async def test_a_doubt_is_resent_only_so_often(kit: Kit, clock: FrozenClock) -> None:
+    edition_id = await a_sending_edition(kit, people=1)
+    await with_policy(kit, "resend")
+    resent = []
+    for _ in range(recovery.MOST_DOUBTS + 1):
+        letters = await claim(kit, edition_id)
+        await offer(kit, letters)
+        await settle(kit, Event.DOUBT, letters)
+        resent.append(await resolve(kit))
+        clock.advance(timedelta(minutes=16))
+    assert resent == [1, 1, 1, 0], "each time, a copy of it may have arrived"
+
+
+async def test_a_doubt_expires_with_its_letter_where_the_policy_says_so(kit: Kit, clock: FrozenClock) -> None:
+    edition_id = await a_sending_edition(kit, people=1)
+    await with_policy(kit, "expire")
+    letters = await claim(kit, edition_id)
+    await offer(kit, letters)
+    await settle(kit, Event.DOUBT, letters)
+    assert await resolve(kit) == 0, "its time is not over"
+    clock.travel_to(letters[0].valid_until)
+    assert await resolve(kit) == 1
+    assert set((await states(kit)).values()) == {State.EXPIRED}
+
+
+async def test_a_worker_that_lives_keeps_its_letters_for_the_lease_and_its_dots_for_their_patience(
+    kit: Kit, clock: FrozenClock
+) -> None:
+    edition_id = await a_sending_edition(kit, people=2)
+    letters = await claim(kit, edition_id)
+    await offer(kit, letters[:1])
+    began = clock.now()
+
+    async def recovered(after: timedelta) -> tuple[int, int]:
+        clock.travel_to(began + after)
+        before = {"claimed_before": clock.now() - LEASE, "offered_before": clock.now() - DOT_PATIENCE}
+        async with kit.store.begin() as tx:
+            return await recovery.recover_frozen(tx, **before, now=clock.now())
+
+    assert await recovered(DOT_PATIENCE) == (0, 0)
+    assert await recovered(DOT_PATIENCE + timedelta(seconds=1)) == (0, 1), "its dot may have been taken"
+    assert await recovered(LEASE) == (0, 0)
+    assert await recovered(LEASE + timedelta(seconds=1)) == (1, 0), "it never wrote that dot"
+    assert [(await states(kit))[letter.id] for letter in letters] == [State.IN_DOUBT, State.QUEUED]
+
+
+@pytest.mark.parametrize("held", ["queued", "claimed", "offered"])
+async def test_an_edition_is_not_sent_while_one_letter_of_it_lives(kit: Kit, held: str) -> None:
+    edition_id = await a_sending_edition(kit, people=1)
+    letters = await claim(kit, edition_id) if held != "queued" else []
+    if held == "offered":
+        await offer(kit, letters)
+    async with kit.store.begin() as tx:
+        assert await editions.finish_empty(tx, kit.clock.now()) == []
+
+
+async def test_a_leave_settles_the_letters_that_wait_at_once(kit: Kit) -> None:
+    await a_sending_edition(kit, people=1)
+    async with kit.store.begin() as tx:
+        key = (await tx.execute(select(subscribers.c.address_key))).scalar_one()
+        assert await ledger.suppress_person(tx, key, now=kit.clock.now(), reason="left") == 0, "it may still go out"
+        await tx.execute(update(subscriptions).values(state=SubscriptionState.LEFT))
+        assert await ledger.suppress_person(tx, key, now=kit.clock.now(), reason="left") == 1
+    assert set((await states(kit)).values()) == {State.SUPPRESSED}
 
 
 async def test_an_edition_called_sent_while_a_letter_of_it_waits_is_sent_on(kit: Kit) -> None:
