@@ -6,7 +6,6 @@ It never sends. Everything is in chunks that can be repeated: a crash anywhere l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -60,8 +59,10 @@ async def freeze(kit: Kit, edition: Edition) -> bool:
     people = await _snapshot(kit, campaign, edition.id)
     kit.doorbell.ring()
     if people >= stored_waves.CHUNK:
-        with suppress(DatabaseAway):  # it would be faster for it; it is right without
+        try:
             await stored_waves.look_over(kit.store)
+        except DatabaseAway as error:  # counting will be slower; what is frozen stays frozen
+            _log.warning("look_over_failed", edition=edition.name, error=str(error))
     return True
 
 

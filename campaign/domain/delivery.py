@@ -132,10 +132,7 @@ VALID_FOR: Final = timedelta(hours=48)
 LEASE: Final = timedelta(minutes=30)
 """How long a living worker may sit on a claimed letter before another one may take it. Its token fences it off."""
 DOT_PATIENCE: Final = timedelta(minutes=11)
-"""The reply to the dot is awaited for 10 minutes (RFC 5321 s.
-
-4.5.3.2.6); a minute later an offered letter is in doubt.
-"""
+"""A reply to the dot is awaited for 10 minutes (RFC 5321, 4.5.3.2.6); a minute later an offered letter is in doubt."""
 
 _SCHEDULE: Final = tuple(timedelta(minutes=m) for m in (5, 15, 30, 60, 120, 240))
 _JITTER: Final = 0.2

@@ -63,28 +63,29 @@ class Freeze:
 async def freeze_chunk(tx: Transaction, freeze: Freeze, now: datetime) -> int | None:
     """Put the next people of the audience into the ledger; return how many they were, None after the last.
 
-    Each of them has a letter now or is counted as left out, by what this transaction sees. Two daemons may freeze one
-    edition at once: the chunk belongs to the one that moves the position.
+    Whoever of them gets no letter is counted as left out: by subtraction, because on PostgreSQL a second look would
+    also see people suppressed since. Two daemons may freeze one edition at once: the chunk belongs to the one that
+    moves the position.
     """
     edition = freeze.edition
-    people = audience(edition.campaign_id, freeze.where, freeze.cutoff)
+    members = audience(edition.campaign_id, freeze.where, freeze.cutoff)
     held = select(_E.frozen_to, _E.state, _E.excluded).where(_E.id == edition.id).with_for_update()
     state = (await tx.execute(held)).one()
     if state.state is not EditionState.FREEZING:
         return None
-    chunk = select(_P.id).where(people, _P.id > state.frozen_to).order_by(_P.id).limit(CHUNK).subquery()
-    last = (await tx.execute(select(func.max(chunk.c.id)))).scalar_one()
-    if last is None:
+    chunk = select(_P.id).where(members, _P.id > state.frozen_to).order_by(_P.id).limit(CHUNK).subquery()
+    people, last = (await tx.execute(select(func.count(), func.max(chunk.c.id)))).one()
+    if not people:
         return None
-    mine = and_(people, _P.id > state.frozen_to, _P.id <= last)
-    letters = _letters(tx, freeze, and_(mine, not_suppressed()), now)
-    made = await tx.execute(letters.inline(), execution_options={"preserve_rowcount": True})
-    left_out = select(func.count()).select_from(subscribers).where(mine, ~not_suppressed())
-    suppressed = (await tx.execute(left_out)).scalar_one()
-    excluded = {**state.excluded, _SUPPRESSED: state.excluded.get(_SUPPRESSED, 0) + suppressed}
+    reachable = and_(members, not_suppressed(), _P.id > state.frozen_to, _P.id <= last)
+    made = await tx.execute(
+        _letters(tx, freeze, reachable, now).inline(), execution_options={"preserve_rowcount": True}
+    )
+    left_out = state.excluded.get(_SUPPRESSED, 0) + max(people - made.rowcount, 0)
+    excluded = {**state.excluded, _SUPPRESSED: left_out}
     progress: dict[str, Any] = {"frozen_to": last, "planned": _E.planned + made.rowcount, "excluded": excluded}
     await tx.execute(update(editions).where(_E.id == edition.id).values(progress))
-    return int(made.rowcount + suppressed)
+    return int(people)
 
 
 async def look_over(store: Store) -> None:

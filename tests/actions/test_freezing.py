@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, Insert, select, update
 
 from campaign.actions import (
     campaigning,
@@ -29,7 +30,7 @@ from campaign.domain.errors import Conflict, NotReady
 from campaign.store import agenda, editions, waves
 from campaign.store.campaigns import Campaign
 from campaign.store.editions import Edition
-from campaign.store.engine import DatabaseAway, Store
+from campaign.store.engine import DatabaseAway, Store, Transaction
 from campaign.store.schema.ledger import deliveries
 from campaign.store.schema.people import subscriptions
 from tests.builders import Reader, a_kit, some_readers
@@ -235,6 +236,42 @@ async def test_people_who_go_and_come_while_an_audience_freezes_are_counted_once
     assert len(ways) == 2, "after each full chunk, others have their turn"
     assert frozen.state is EditionState.READY
     assert (frozen.planned, frozen.excluded) == (4, {"suppressed": 1}), "of five people who were there when it began"
+
+
+class Interrupted:
+    """A transaction in which each INSERT is followed by something that happens elsewhere."""
+
+    def __init__(self, tx: Transaction, elsewhere: Callable[[], Awaitable[object]]) -> None:
+        self._tx = tx
+        self._elsewhere = elsewhere
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tx, name)
+
+    async def execute(self, statement: Any, **options: Any) -> Any:
+        found = await self._tx.execute(statement, **options)
+        if isinstance(statement, Insert):
+            await self._elsewhere()
+        return found
+
+
+@pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True)
+async def test_somebody_suppressed_within_a_chunk_is_not_counted_twice(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite nobody else writes meanwhile, so this is about PostgreSQL alone: each statement sees what is new."""
+    first = await a_campaign(kit, WEEKLY, 3)
+    await suppressing.suppress(kit, Reader(1).address)
+    whole = waves.freeze_chunk
+
+    async def interrupted(tx: Transaction, *rest: Any) -> int | None:
+        elsewhere = Interrupted(tx, lambda: suppressing.suppress(kit, Reader(2).address))
+        return await whole(cast("Transaction", elsewhere), *rest)
+
+    monkeypatch.setattr(waves, "freeze_chunk", interrupted)
+    await freezing.freeze_due(kit)
+    frozen = await as_it_is(kit, first)
+    assert (frozen.planned, frozen.excluded) == (2, {"suppressed": 1})
 
 
 def of_reader(number: int) -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 from campaign.actions.kit import Kit
 from campaign.domain.campaigns import Definition, Where
 from campaign.domain.consent import Reason, SubscriptionState
-from campaign.domain.delivery import DOT_PATIENCE, LEASE, Event, Kind, State, advance, purpose_key
+from campaign.domain.delivery import DOT_PATIENCE, LEASE, Event, IllegalMove, Kind, State, advance, purpose_key
 from campaign.domain.editions import CampaignEvent, EditionEvent, EditionState
 from campaign.domain.schedule import EVERYBODY, Plan, Wave
 from campaign.store import campaigns, editions, ledger, recovery, waves
@@ -116,7 +116,7 @@ async def replayed(kit: Kit) -> dict[int, State]:
 def _legal(state: State, event: Event) -> bool:
     try:
         advance(state, event)
-    except Exception:  # noqa: BLE001 -- any refusal will do
+    except IllegalMove:
         return False
     return True
 
