@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, String, TypeDecorator
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, MetaData, String, TypeDecorator
+from sqlalchemy.dialects import postgresql, sqlite
 
 METADATA: Final = MetaData(
     naming_convention={
@@ -21,6 +21,10 @@ METADATA: Final = MetaData(
 
 Id: Final = BigInteger().with_variant(Integer, "sqlite")
 """Integer keys that also count up by themselves on SQLite."""
+
+
+Document: Final = JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+"""Plain data whose shape the domain knows; None is NULL."""
 
 
 class Instant(TypeDecorator[datetime]):

@@ -207,4 +207,5 @@ instance = Table(
     Column("instance_id", String(40), nullable=False),
     Column("fingerprint", LargeBinary(8), nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("journal_to", Id, nullable=False, server_default="0"),
 )

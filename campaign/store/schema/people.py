@@ -1,14 +1,15 @@
-"""Tables about people: lists, subscribers, subscriptions, consents, suppressions, imports. It never queries.
+"""Tables about people: lists, subscribers, subscriptions, consents, suppressions, imports, segments. It never queries.
 
 The ids of erased people are never given to others (PostgreSQL sees to that itself): links in old letters name them.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
 
+from campaign.domain.attributes import AttributeKind
 from campaign.domain.consent import OptIn, Reason, Source, SubscriptionState, Visibility
-from campaign.store.schema import METADATA, Id, Instant, Word
+from campaign.store.schema import METADATA, Document, Id, Instant, Word
 
 lists = Table(
     "lists",
@@ -22,6 +23,7 @@ lists = Table(
     Column("language", String(35)),
     Column("timezone", String(64)),
     Column("created_at", Instant, nullable=False),
+    Column("ends_at", Instant),
     Column("retired_at", Instant),
 )
 
@@ -37,10 +39,17 @@ subscribers = Table(
     Column("country", String(2)),
     Column("language", String(35)),
     Column("timezone", String(64)),
+    Column("attributes", Document),
+    Column("attributes_sealed", LargeBinary),
+    Column("topics", Document),
+    Column("import_id", Id),
     Column("created_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
     sqlite_autoincrement=True,
 )
+"""`attributes` holds values of closed vocabularies, numbers, days and yes or no, by name; free text lies in
+`attributes_sealed`. `topics` is a list of words, NULL for somebody who chose none. `import_id` is the import that
+brought the person, if one did: what an undo takes away."""
 
 subscriptions = Table(
     "subscriptions",
@@ -53,6 +62,7 @@ subscriptions = Table(
     Column("confirmed_at", Instant),
     Column("left_at", Instant),
     Column("asked", Integer, nullable=False, server_default="0"),
+    Column("import_id", Id),
     UniqueConstraint("subscriber_id", "list_id"),
     Index("ix_subscriptions_list_id_state_subscriber_id", "list_id", "state", "subscriber_id"),
     sqlite_autoincrement=True,
@@ -76,15 +86,33 @@ imports = Table(
     Column("digest", LargeBinary(32), nullable=False),
     Column("confirm", Integer, nullable=False),
     Column("wording_id", Id, ForeignKey("wordings.id"), nullable=False),
+    Column("path", Text, nullable=False, server_default=""),
+    Column("reading", Document),
     Column("recorded_by", Text, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("finished_at", Instant),
+    Column("undoing_at", Instant),
+    Column("undone_at", Instant),
+    Column("undone", Id, nullable=False, server_default="0"),
     Column("rows_done", Id, nullable=False, server_default="0"),
     Column("added", Id, nullable=False, server_default="0"),
     Column("changed", Id, nullable=False, server_default="0"),
     Column("unchanged", Id, nullable=False, server_default="0"),
     Column("refused", Id, nullable=False, server_default="0"),
 )
+
+import_changes = Table(
+    "import_changes",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("import_id", Id, ForeignKey("imports.id"), nullable=False),
+    Column("subscriber_id", Id, ForeignKey("subscribers.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("confirmed", Boolean, nullable=False),
+    Column("before_sealed", LargeBinary),
+    Index("ix_import_changes_import_id_id", "import_id", "id"),
+)
+"""What an import changed about people who were known: whether it made their subscription active, and the values that
+were there before (sealed, as JSON). What it added says so by its own `import_id`."""
 
 consents = Table(
     "consents",
@@ -108,4 +136,37 @@ suppressions = Table(
     Column("reason", Word(Reason), nullable=False),
     Column("since", Instant, nullable=False),
     Column("recorded_by", Text, nullable=False),
+)
+
+suppressed_domains = Table(
+    "suppressed_domains",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("domain", String(255), nullable=False, unique=True),
+    Column("reason", Word(Reason), nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("recorded_by", Text, nullable=False),
+)
+
+attributes = Table(
+    "attributes",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("name", String(80), nullable=False, unique=True),
+    Column("kind", Word(AttributeKind), nullable=False),
+    Column("choices", Document),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("created_at", Instant, nullable=False),
+)
+
+segments = Table(
+    "segments",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("slug", String(80), nullable=False, unique=True),
+    Column("rule", Text, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("created_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("retired_at", Instant),
 )
