@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
 
 from campaign.domain.addresses import Address, parse_address, printable
+from campaign.domain.attributes import Value
 from campaign.domain.errors import BadInput
 from campaign.domain.localtime import parse_zone
 
 MAX_NAME: Final = 200
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 _CODES: Final = """
 AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ
@@ -48,6 +52,11 @@ class Person:
     country: str | None = None
     language: str | None = None
     timezone: str | None = None
+    facts: Mapping[str, Value] = field(default_factory=lambda: NOTHING)
+    """Values of declared attributes by name, which segments can ask for; days as ISO text."""
+    notes: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    """Free text by attribute, sealed at rest."""
+    topics: tuple[str, ...] = ()
 
     @property
     def attributes(self) -> dict[str, str]:
