@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from campaign.actions import covering, planning, publishing, reporting
+from campaign.actions import covering, planning, publishing, reporting, segmenting
 from campaign.actions.kit import Kit
 from campaign.domain.calendar import Recurrence, parse_zone
 from campaign.domain.campaigns import Definition, checked
 from campaign.domain.editions import CampaignEvent, CampaignState, EditionEvent, EditionState, check_slug
 from campaign.domain.errors import Conflict, NotFound, NotReady
-from campaign.store import campaigns, editions, lists, waves
+from campaign.store import audiences, campaigns, editions, lists, waves
 from campaign.store.campaigns import Approval, Campaign
 from campaign.store.editions import Edition
 from campaign.store.engine import Transaction
@@ -118,6 +118,9 @@ async def _check(kit: Kit, definition: Definition) -> None:
         parse_zone(definition.zone)
     if definition.pinned:
         await publishing.require_articles(kit, definition.pinned)
+    if definition.segment:
+        async with kit.store.read() as tx:
+            await segmenting.require(tx, definition.segment)
 
 
 async def _list_ids(tx: Transaction, slugs: tuple[str, ...]) -> list[int]:
@@ -141,7 +144,7 @@ async def approve(kit: Kit, slug: str, seen: bytes | None = None) -> Approved:
     async with kit.store.begin() as tx:
         campaign = await _find(tx, slug, hold=True)
         _refuse_retired(campaign)
-        people, _ = await campaigns.count_audience(tx, campaign.id, campaign.definition.where)
+        people, _ = await audiences.count(tx, campaign)
         approval = Approval(digest, kit.operator, kit.clock.now(), people)
         if campaign.state is CampaignState.DRAFT:
             await campaigns.advance(tx, campaign, CampaignEvent.APPROVE, kit.clock.now())
@@ -172,7 +175,7 @@ async def approve_edition(kit: Kit, key: str | int, seen: bytes | None = None) -
         raise Conflict(msg, remedy=f"campaign approve {campaign.slug}, or campaign edit {campaign.slug} --each-edition")
     digest = await _covered_as_seen(kit, campaign, seen)
     async with kit.store.begin() as tx:
-        people, _ = await campaigns.count_audience(tx, campaign.id, campaign.definition.where)
+        people, _ = await audiences.count(tx, campaign)
         approval = Approval(digest, kit.operator, kit.clock.now(), people)
         await campaigns.approve(tx, campaign.id, edition.id, approval)
         await editions.remark(tx, edition.id, "", kit.clock.now())

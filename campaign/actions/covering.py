@@ -12,7 +12,7 @@ from pathlib import Path
 from campaign.actions import publishing
 from campaign.actions.kit import Kit
 from campaign.domain.campaigns import approval_digest
-from campaign.store import campaigns
+from campaign.store import audiences, campaigns
 from campaign.store.campaigns import Campaign
 from campaign.store.editions import Edition
 
@@ -22,7 +22,10 @@ async def covered(kit: Kit, campaign: Campaign) -> bytes:
     pinned = await publishing.digests(kit, campaign.definition.pinned)
     templates = _own_templates(kit.settings.home / "templates")
     sender = str(kit.settings.sender or "")
-    return approval_digest(campaign.definition, sender=sender, templates=templates, articles=pinned)
+    async with kit.store.read() as tx:
+        rule = await audiences.segment_rule(tx, campaign.definition)
+    words = None if rule is None else str(rule)
+    return approval_digest(campaign.definition, sender=sender, templates=templates, articles=pinned, rule=words)
 
 
 async def stands(kit: Kit, campaign: Campaign, edition: Edition) -> bool:

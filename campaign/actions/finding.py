@@ -59,13 +59,13 @@ async def rows(kit: Kit, slug: str | None = None) -> AsyncIterator[PersonRow]:
     if wanted is None:
         async for entry in _everybody(kit):
             if entry.list is not None:
-                yield _row(kit, entry)
+                yield row_of(kit, entry)
         return
     for state in (SubscriptionState.ACTIVE, SubscriptionState.PENDING, SubscriptionState.LEFT):
         after = 0
         while page := await _page(kit, wanted[0].id, state, after):
             for entry in page:
-                yield _row(kit, entry)
+                yield row_of(kit, entry)
             after = page[-1].subscriber_id
 
 
@@ -108,15 +108,16 @@ async def find(kit: Kit, text: str) -> AsyncIterator[PersonRow]:
             person = await people.find(tx, kit.keys.address_key(parse_address(text)))
             found = await roster.of_person(tx, person.id) if person else ()
         for entry in found:
-            yield _row(kit, entry)
+            yield row_of(kit, entry)
         return
     async for entry in _everybody(kit):
-        row = _row(kit, entry)
+        row = row_of(kit, entry)
         if wanted in folded(row.address) or wanted in folded(row.name):
             yield row
 
 
-def _row(kit: Kit, entry: Entry) -> PersonRow:
+def row_of(kit: Kit, entry: Entry) -> PersonRow:
+    """Open what a list of people shows about one of them."""
     return PersonRow(
         kit.keys.open(entry.address_sealed, purpose="address"),
         kit.keys.open(entry.name_sealed, purpose="name") if entry.name_sealed else "",

@@ -15,7 +15,7 @@ from campaign.domain.calendar import KeyDate, Step, parse_zone
 from campaign.domain.editions import CampaignState, EditionState, edition_name
 from campaign.domain.errors import NotFound
 from campaign.domain.schedule import Plan, plans, waves, zone_error, zone_of
-from campaign.store import campaigns, editions
+from campaign.store import audiences, campaigns, editions
 from campaign.store.campaigns import Campaign
 from campaign.store.engine import Transaction
 
@@ -102,7 +102,7 @@ async def _of_campaign(
     wanted = plans(definition, key_date, (now - timedelta(days=2)).date(), last)
     rows = {(one.step, one.occurrence): one for one in await editions.of_campaign(tx, campaign.id)}
     fallback = await wording.fallback_zone(kit, tx, campaign)
-    groups = await campaigns.attributes(tx, campaign.id, definition.where)
+    groups = await audiences.groups(tx, campaign)
     people = sum(count for *_, count in groups)
     zones = [(zone_of(timezone, fallback), count) for _, _, timezone, count in groups]
     found = []
@@ -131,7 +131,7 @@ async def hours(kit: Kit, one: Forecast) -> list[tuple[datetime, str, int]]:
     definition = one.campaign.definition
     async with kit.store.read() as tx:
         fallback = await wording.fallback_zone(kit, tx, one.campaign)
-        groups = await campaigns.attributes(tx, one.campaign.id, definition.where)
+        groups = await audiences.groups(tx, one.campaign)
     people: dict[str, int] = {}
     for _, _, timezone, count in groups:
         zone = zone_of(timezone, fallback)
@@ -154,6 +154,8 @@ async def _for_person(kit: Kit, tx: Transaction, one: Forecast, someone: subscri
         reasons.append(f"country {someone.country or 'not known'} is not in the rule ({where})")
     if not replace(where, country=()).admits(None, someone.language):
         reasons.append(f"language {someone.language or 'not known'} is not in the rule ({where})")
+    if not await audiences.in_segment(tx, definition, kit.keys.address_key(someone.address)):
+        reasons.append(f"does not fit the segment {definition.segment}")
     return Forecast(one.campaign, one.plan, one.state, one.people, one.wrong_day, one.zone, due, zone, tuple(reasons))
 
 

@@ -14,7 +14,7 @@ from campaign.actions.kit import Kit
 from campaign.domain.editions import FREEZE_LEAD, CampaignState, EditionEvent, EditionState
 from campaign.domain.schedule import EVERYBODY, Plan, Wave, waves
 from campaign.logs import get_log
-from campaign.store import campaigns, editions, letters
+from campaign.store import audiences, campaigns, editions, letters
 from campaign.store import waves as stored_waves
 from campaign.store.campaigns import Campaign
 from campaign.store.editions import Edition
@@ -86,7 +86,7 @@ async def _prepare(kit: Kit, campaign: Campaign, edition: Edition) -> bool:
     async with kit.store.begin() as tx:
         if not await _is_as_approved(tx, campaign, edition):
             return False
-        groups = await campaigns.attributes(tx, campaign.id, campaign.definition.where)
+        groups = await audiences.groups(tx, campaign)
         zones = {timezone for _, _, timezone, _ in groups if timezone}
         found = waves(campaign.definition, plan_of(edition), zones, await wording.fallback_zone(kit, tx, campaign))
         if edition.state is EditionState.PLANNED and not await editions.advance(
@@ -131,14 +131,13 @@ async def _snapshot(kit: Kit, campaign: Campaign, edition_id: int) -> int:
     async with kit.store.read() as tx:
         edition = await editions.find(tx, edition_id)
         fallback = await wording.fallback_zone(kit, tx, campaign)
+        audience = await audiences.of_campaign(tx, campaign)
     if edition is None or edition.state is not EditionState.FREEZING:
         return 0
     single = edition.at_once or not campaign.definition.local
     if not single:
         await _give_a_wave(kit, campaign, edition, fallback)
-    freeze = Freeze(
-        edition, campaign.definition.where, EVERYBODY if single else fallback, edition.cutoff or kit.clock.now()
-    )
+    freeze = Freeze(edition, audience, EVERYBODY if single else fallback, edition.cutoff or kit.clock.now())
     people = 0
     chunk: int | None = 0
     while chunk is not None:

@@ -17,7 +17,7 @@ from campaign.actions.wording import Draft, Sources
 from campaign.domain.digest import Choice, LeftOut, Reason
 from campaign.domain.editions import NOWHERE, CampaignState
 from campaign.mail.composer import compile_letter
-from campaign.store import campaigns
+from campaign.store import audiences, campaigns
 from campaign.store.campaigns import Approval, Campaign
 
 _WORTH_TELLING: Final = frozenset({Reason.STALE, Reason.DRAFT, Reason.RETIRED, Reason.SENT})
@@ -66,7 +66,7 @@ async def look(kit: Kit, slug: str) -> Look:
     campaign = await campaigning.find(kit, slug)
     digest = await covering.covered(kit, campaign)
     async with kit.store.read() as tx:
-        people, suppressed = await campaigns.count_audience(tx, campaign.id, campaign.definition.where)
+        people, suppressed = await audiences.count(tx, campaign)
         approval = await campaigns.last_approval(tx, campaign.id)
     stands = campaign.state is not CampaignState.DRAFT and approval is not None and approval.digest == digest
     return Look(campaign, people, suppressed, approval, stands, digest)
@@ -100,7 +100,7 @@ async def _inspect(kit: Kit, slug: str, about: tuple[str, str], coming: Sequence
     campaign = found_look.campaign
     found = replace(await wording.sources(kit, campaign, *about), today=day)
     async with kit.store.read() as tx:
-        groups = await campaigns.attributes(tx, campaign.id, campaign.definition.where)
+        groups = await audiences.groups(tx, campaign)
     by_language = _counted((language, people) for language, _, _, people in groups)
     by_country = _counted((country, people) for _, country, _, people in groups)
     wordings = await _wordings(kit, found, by_language)
@@ -148,7 +148,8 @@ def _counted(pairs: Iterable[tuple[str | None, int]]) -> dict[str, int]:
 
 def _about_people(found: Look) -> Iterator[str]:
     if not found.people:
-        rule = f" and fits {found.campaign.definition.where}" if str(found.campaign.definition.where) else ""
+        rule = found.campaign.definition.narrowing
+        rule = f" and fits {rule}" if rule else ""
         lists = ", ".join(found.campaign.definition.lists)
         yield f"Nobody would get it: no active subscriber is on {lists}{rule}."
 

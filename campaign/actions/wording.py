@@ -23,7 +23,7 @@ from campaign.domain.message import LetterSpec, SenderIdentity
 from campaign.domain.schedule import zone_of
 from campaign.mail.composer import Compiled, compile_letter
 from campaign.mail.words import Catalogue, read_words
-from campaign.store import campaigns, content, letters, lists
+from campaign.store import audiences, content, letters, lists
 from campaign.store.campaigns import Campaign
 from campaign.store.editions import Edition
 from campaign.store.engine import Transaction
@@ -73,7 +73,7 @@ async def compile_edition(kit: Kit, campaign: Campaign, edition: Edition) -> Mad
     """
     found = await sources(kit, campaign, edition.step, edition.occurrence)
     async with kit.store.read() as tx:
-        groups = await campaigns.attributes(tx, campaign.id, campaign.definition.where)
+        groups = await audiences.groups(tx, campaign)
     wanted = _wanted(kit, found, {(language, country) for language, country, _, _ in groups})
     drafts = [draft(kit, found, language, country, f"{edition.id}") for language, country in wanted]
     if campaign.definition.key_date is None and not any(one.choice.chosen for one in drafts):

@@ -12,6 +12,7 @@ from campaign.cli.options import (
     Each,
     Every,
     InDoubt,
+    InSegment,
     Intro,
     KeyDate,
     Language,
@@ -73,6 +74,7 @@ def new(
     after: After = None,
     lists: Lists = None,
     where: Where = None,
+    segment: InSegment = None,
     at: At = None,
     local_time: Local = False,
     timezone: Zone = None,
@@ -115,6 +117,7 @@ def edit(
     after: After = None,
     lists: Lists = None,
     where: Where = None,
+    segment: InSegment = None,
     at: At = None,
     local_time: Local = False,
     timezone: Zone = None,
@@ -187,7 +190,7 @@ def describe(found: Look) -> None:
     left_out = f" ({found.suppressed} more are suppressed)" if found.suppressed else ""
     content = [f"topics {', '.join(definition.topics)}" if definition.topics else "any topic"]
     content += [f"first {', '.join(definition.pinned)}"] if definition.pinned else []
-    rule = f", only {definition.where}" if str(definition.where) else ""
+    rule = f", only {definition.narrowing}" if definition.narrowing else ""
     record(
         [
             ("Campaign", found.campaign.slug),

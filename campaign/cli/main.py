@@ -60,6 +60,8 @@ PLACES: Final[dict[str, Place]] = {
     "articles": Place("content", "articles_app", _CONTENT, "Import, find and edit articles."),
     "keydates": Place("keydates", "keydates_app", _CONTENT, "See the key dates that campaigns stand around."),
     "lists": Place("lists", "lists_app", _PEOPLE, "Make and edit lists."),
+    "attributes": Place("attributes", "attributes_app", _PEOPLE, "Declare what else is known about people."),
+    "segments": Place("segments", "segments_app", _PEOPLE, "Save rules about people as live audiences."),
     "subscribers": Place("people", "subscribers_app", _PEOPLE, "Import, find, suppress and erase subscribers."),
     "new": _bare(
         "campaigns", "campaigns_app", _CAMPAIGNS, "Make a campaign around a key date, a recurrence or a date."

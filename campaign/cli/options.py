@@ -67,6 +67,10 @@ Where = Annotated[
     list[str] | None,
     typer.Option("--where", metavar="RULE", rich_help_panel=_AUDIENCE, help="Only those: country=US,GB language=en."),
 ]
+InSegment = Annotated[
+    str | None,
+    typer.Option("--segment", metavar="NAME", rich_help_panel=_AUDIENCE, help="Only those: campaign segments list."),
+]
 Topics = Annotated[
     str | None,
     typer.Option("--topics", metavar="A,B", rich_help_panel=_WORDS, help="Articles with any of these topics: a,b."),

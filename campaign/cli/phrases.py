@@ -94,6 +94,7 @@ def definition_row(definition: Definition) -> dict[str, Any]:
         "zone": definition.zone,
         "lists": definition.lists,
         "where": {"country": definition.where.country, "language": definition.where.language},
+        "segment": definition.segment,
         "topics": definition.topics,
         "pinned": definition.pinned,
         "most": definition.most,

@@ -72,6 +72,7 @@ class Definition:
     zone: str = LOCAL_TIME
     lists: tuple[str, ...] = ()
     where: Where = Where()
+    segment: str | None = None
     topics: tuple[str, ...] = ()
     pinned: tuple[str, ...] = ()
     language: str | None = None
@@ -86,6 +87,12 @@ class Definition:
     def local(self) -> bool:
         """Whether each reader's own time zone decides."""
         return self.zone == LOCAL_TIME
+
+    @property
+    def narrowing(self) -> str:
+        """What narrows the lists' people, in one phrase; nothing where everybody on them is meant."""
+        parts = (str(self.where), f"the segment {self.segment}" if self.segment else "")
+        return " and ".join(part for part in parts if part)
 
     @property
     def wall_time(self) -> time:
@@ -135,17 +142,23 @@ def checked(definition: Definition) -> Definition:
     return definition
 
 
-def approval_digest(definition: Definition, *, sender: str, templates: bytes, articles: Mapping[str, str]) -> bytes:
+def approval_digest(
+    definition: Definition, *, sender: str, templates: bytes, articles: Mapping[str, str], rule: str | None = None
+) -> bytes:
     """Return the 32 bytes that an approval is bound to.
 
-    Steps, audience, content rule, pinned articles, sender, templates.
+    Steps, audience with the `rule` of its segment, content rule, pinned articles, sender, templates.
     `templates` is a digest of the home's own templates (not of the shipped ones: an upgrade must not silence 30 July);
     `articles` maps each pinned article to a digest of its content.
     """
-    covered = {
+    covered: dict[str, Any] = {
         "definition": definition.to_json(),
         "sender": sender,
         "templates": templates.hex(),
         "articles": dict(articles),
     }
+    if rule is None:  # as it was before there were segments: an upgrade must not void an approval
+        del covered["definition"]["segment"]
+    else:
+        covered["rule"] = rule
     return hashlib.sha256(json.dumps(covered, sort_keys=True, ensure_ascii=True).encode()).digest()

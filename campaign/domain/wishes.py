@@ -37,6 +37,7 @@ class Wish:
     timezone: str | None = None
     lists: Words = ()
     where: Words = ()
+    segment: str | None = None
     topics: str | None = None
     pin: Words = ()
     most: int | None = None
@@ -67,6 +68,8 @@ def changes_of(wish: Wish) -> dict[str, Any]:
         parts["lists"] = tuple(dict.fromkeys(_listed(wish.lists)))
     if wish.where:
         parts["where"] = parse_where([rule for words in wish.where for rule in words.split()])
+    if wish.segment is not None:
+        parts["segment"] = _slugs("segment", [wish.segment])[0] if wish.segment.strip() else None
     if wish.topics is not None:
         parts["topics"] = _slugs("topic", [wish.topics])
     if wish.pin:
@@ -150,7 +153,8 @@ def _slugs(noun: str, words: Iterable[str]) -> Words:
     for slug in found:
         if not is_slug(slug):
             msg = f"{slug[:_LONGEST]!r} is not the short name of a {noun}."
-            remedy = "campaign articles list shows them." if noun == "article" else "Write small letters and hyphens."
+            shown = noun in {"article", "segment"}
+            remedy = f"campaign {noun}s list shows them." if shown else "Write small letters and hyphens."
             raise BadInput(msg, remedy=remedy)
     return found
 

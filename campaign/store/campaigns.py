@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 
-from campaign.domain.campaigns import Definition, Where, definition_from
-from campaign.domain.consent import SubscriptionState
+from campaign.domain.campaigns import Definition, definition_from
 from campaign.domain.editions import CampaignEvent, CampaignState, campaign_after
 from campaign.domain.errors import Conflict
 from campaign.store.dialects import insert_into
 from campaign.store.engine import Transaction
 from campaign.store.schema.ledger import approvals, campaign_lists, campaigns
-from campaign.store.schema.people import subscribers, subscriptions, suppressions
 
 _C: Final = campaigns.c
 
@@ -128,46 +126,3 @@ async def last_approval(tx: Transaction, campaign_id: int, edition_id: int | Non
     found = await tx.execute(select(approvals).where(a.campaign_id == campaign_id, mine).order_by(a.id.desc()).limit(1))
     row = found.one_or_none()
     return None if row is None else Approval(row.digest, row.approved_by, row.approved_at, row.people)
-
-
-def audience(campaign_id: int, where: Where, cutoff: datetime | None = None) -> ColumnElement[bool]:
-    """The people of a campaign, as a predicate on subscribers: active on one of its lists, and matching its rule."""
-    s, c, p = subscriptions.c, campaign_lists.c, subscribers.c
-    member = (
-        select(s.id)
-        .join(campaign_lists, and_(c.list_id == s.list_id, c.campaign_id == campaign_id))
-        .where(s.subscriber_id == p.id, s.state == SubscriptionState.ACTIVE)
-    )
-    rules: list[ColumnElement[bool]] = [
-        (member if cutoff is None else member.where(func.coalesce(s.confirmed_at, s.joined_at) <= cutoff)).exists()
-    ]
-    if where.country:
-        rules.append(p.country.in_(where.country))
-    if where.language:
-        reads = func.lower(p.language)
-        rules.append(or_(reads.in_(where.language), *(reads.startswith(f"{tag}-") for tag in where.language)))
-    return and_(*rules)
-
-
-def not_suppressed() -> ColumnElement[bool]:
-    """Nobody whose address must not be mailed."""
-    return ~select(suppressions.c.id).where(suppressions.c.address_key == subscribers.c.address_key).exists()
-
-
-async def count_audience(tx: Transaction, campaign_id: int, where: Where) -> tuple[int, int]:
-    """Return how many people an audience has now, and how many more are left out because they are suppressed."""
-    people = audience(campaign_id, where)
-    everybody = (await tx.execute(select(func.count()).select_from(subscribers).where(people))).scalar_one()
-    reachable = select(func.count()).select_from(subscribers).where(people, not_suppressed())
-    may = (await tx.execute(reachable)).scalar_one()
-    return may, everybody - may
-
-
-async def attributes(
-    tx: Transaction, campaign_id: int, where: Where
-) -> list[tuple[str | None, str | None, str | None, int]]:
-    """Return how many people of the audience share each (language, country, time zone)."""
-    p = subscribers.c
-    groups = (p.language, p.country, p.timezone)
-    people = select(*groups, func.count()).where(audience(campaign_id, where), not_suppressed()).group_by(*groups)
-    return [(row[0], row[1], row[2], row[3]) for row in await tx.execute(people)]

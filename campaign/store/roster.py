@@ -53,6 +53,11 @@ async def of_person(tx: Transaction, subscriber_id: int) -> Sequence[Entry]:
     return [Entry(*row) for row in await tx.execute(_entries().where(_P.id == subscriber_id).order_by(_S.list_id))]
 
 
+async def of_people(tx: Transaction, ids: Sequence[int]) -> Sequence[Entry]:
+    """Return some people with all their subscriptions, in the order of their ids."""
+    return [Entry(*row) for row in await tx.execute(_entries().where(_P.id.in_(ids)).order_by(_P.id, _S.list_id))]
+
+
 def _entries() -> Select[Any]:
     columns = (_P.id, _P.address_sealed, _P.name_sealed, _P.country, _P.language, _P.timezone)
     whole = select(*columns, lists.c.slug, _S.state, suppressions.c.reason).select_from(subscribers)

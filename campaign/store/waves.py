@@ -13,12 +13,11 @@ from typing import Any, Final
 
 from sqlalchemy import and_, case, delete, func, insert, literal, select, update
 
-from campaign.domain.campaigns import Where
 from campaign.domain.consent import SubscriptionState
 from campaign.domain.delivery import Event, Kind, State
 from campaign.domain.editions import EditionState
 from campaign.domain.schedule import EVERYBODY, Wave
-from campaign.store.campaigns import audience, not_suppressed
+from campaign.store.audiences import Audience, not_suppressed
 from campaign.store.dialects import hex_of, insert_into
 from campaign.store.editions import Edition
 from campaign.store.engine import Store, Transaction
@@ -52,10 +51,10 @@ async def of_edition(tx: Transaction, edition_id: int) -> list[Wave]:
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """What an audience is frozen by: the edition, its campaign's rule, and the zone of people who declared none."""
+    """What an audience is frozen by: the edition, its campaign's audience, and the zone of people who declared none."""
 
     edition: Edition
-    where: Where
+    audience: Audience
     fallback: str
     cutoff: datetime
 
@@ -68,7 +67,7 @@ async def freeze_chunk(tx: Transaction, freeze: Freeze, now: datetime) -> int | 
     moves the position.
     """
     edition = freeze.edition
-    members = audience(edition.campaign_id, freeze.where, freeze.cutoff)
+    members = freeze.audience.members(freeze.cutoff)
     held = select(_E.frozen_to, _E.state, _E.excluded).where(_E.id == edition.id).with_for_update()
     state = (await tx.execute(held)).one()
     if state.state is not EditionState.FREEZING:

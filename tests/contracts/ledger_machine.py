@@ -25,6 +25,7 @@ from campaign.domain.editions import CampaignEvent, EditionEvent, EditionState
 from campaign.domain.replies import Answer, Phase, Reply, judge
 from campaign.domain.schedule import EVERYBODY, Plan, Wave
 from campaign.store import campaigns, editions, ledger, waves
+from campaign.store.audiences import Audience
 from campaign.store.engine import Store
 from campaign.store.ledger import Claim, Claimed, Letter, Token
 from campaign.store.moves import Cause
@@ -178,7 +179,9 @@ class LedgerMachine(RuleBasedStateMachine):
                 await waves.set_waves(tx, self.edition_id, [wave])
         edition = await self._edition()
         async with self.store.begin() as tx:
-            chunk = await waves.freeze_chunk(tx, Freeze(edition, Where(), EVERYBODY, edition.cutoff or now), now)
+            chunk = await waves.freeze_chunk(
+                tx, Freeze(edition, Audience(edition.campaign_id, Where()), EVERYBODY, edition.cutoff or now), now
+            )
             if chunk is None:
                 await editions.advance(tx, self.edition_id, EditionEvent.READY, now)
 

@@ -15,6 +15,7 @@ from campaign.domain.delivery import DOT_PATIENCE, LEASE, Event, IllegalMove, Ki
 from campaign.domain.editions import CampaignEvent, EditionEvent, EditionState
 from campaign.domain.schedule import EVERYBODY, Plan, Wave
 from campaign.store import campaigns, editions, ledger, recovery, waves
+from campaign.store.audiences import Audience
 from campaign.store.engine import Store
 from campaign.store.ledger import Claim, Claimed, Letter, Token
 from campaign.store.moves import Cause
@@ -62,7 +63,9 @@ async def freeze(kit: Kit, edition_id: int) -> int:
         async with kit.store.begin() as tx:
             edition = await editions.find(tx, edition_id)
             assert edition is not None
-            chunk = await waves.freeze_chunk(tx, Freeze(edition, Where(), EVERYBODY, kit.clock.now()), kit.clock.now())
+            chunk = await waves.freeze_chunk(
+                tx, Freeze(edition, Audience(edition.campaign_id, Where()), EVERYBODY, kit.clock.now()), kit.clock.now()
+            )
         if chunk is None:
             return made
         made += chunk
