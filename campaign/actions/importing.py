@@ -16,12 +16,12 @@ from campaign.actions import joining, listing
 from campaign.actions.kit import Kit
 from campaign.actions.rejecting import Refused, Rejects, path_for
 from campaign.actions.unpacking import Chunk, Looked, Row, Unpacking, look_over, open_text
-from campaign.domain.consent import Source, SubscriptionState
+from campaign.domain.consent import Reason, Source, SubscriptionState
 from campaign.domain.errors import BadInput, Conflict
 from campaign.domain.joining import Membership, Step, Way, next_step, why_refused
 from campaign.domain.shapes import is_line
 from campaign.logs import get_log
-from campaign.store import consents, imports, people, staging
+from campaign.store import consents, imports, people, staging, suppressions
 from campaign.store.consents import Given
 from campaign.store.engine import Transaction
 from campaign.store.imports import Run, Tally
@@ -38,6 +38,7 @@ _CHUNK_ASKING: Final = 2_500
 
 _SHOWN: Final = 20
 _MAX_WORDING: Final = 2_000
+_BLOCKED: Final = Membership(suppressed=Reason.BLOCKED)
 _log = get_log()
 
 
@@ -115,6 +116,7 @@ class _Import:
         self._list_id = self._wording_id = self._id = self._resumed = 0
         self._list_language: str | None = None
         self._rejects: Rejects | None = None
+        self._blocked: set[str] = set()
 
     async def begin(self, looked: Looked, wording: str) -> None:
         """Find the unfinished import of this file, list and wording, or begin one; and pass over what it has done."""
@@ -166,6 +168,7 @@ class _Import:
         """Do one chunk in one transaction; the file of refused rows is on disk before it commits."""
         await staging.prepare(tx)
         found = await staging.known(tx, self._list_id, self._wording_id, [row.key for row in chunk.rows])
+        self._blocked = await suppressions.domains(tx)
         batch = self._sort_out(chunk, found)
         after = self._tally + batch.tally
         self._shown += batch.refused[: _SHOWN - len(self._shown)]
@@ -200,7 +203,9 @@ class _Import:
         changed = 0
         for row in chunk.rows:
             known = found.get(row.key)
-            if known is None:
+            if row.person.address.domain in self._blocked:
+                batch.refused.append(Refused(row.line, why_refused(_BLOCKED), row.cells))
+            elif known is None:
                 batch.join.append(row)
             else:
                 changed += self._sort_known(row, known, batch)

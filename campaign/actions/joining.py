@@ -69,7 +69,7 @@ async def add(kit: Kit, request: Request) -> Answer:
     now, key = kit.clock.now(), kit.keys.address_key(request.person.address)
     async with kit.store.begin() as tx:
         wanted = await listing.require(tx, request.list)
-        membership = await _membership(tx, key, wanted)
+        membership = await _membership(tx, key, request.person.address.domain, wanted)
         way = Way.VOUCHED if request.vouched or wanted.opt_in is OptIn.SINGLE else Way.ASKING
         step = next_step(membership, way)
         if step is Step.REFUSE:
@@ -97,8 +97,8 @@ class _Case:
     now: datetime
 
 
-async def _membership(tx: Transaction, key: bytes, wanted: MailingList) -> Membership:
-    person, suppressed = await people.find(tx, key), await suppressions.find(tx, key)
+async def _membership(tx: Transaction, key: bytes, domain: str, wanted: MailingList) -> Membership:
+    person, suppressed = await people.find(tx, key), await suppressions.find(tx, key, domain)
     standing = await people.subscription(tx, person.id, wanted.id) if person else None
     reason = suppressed.reason if suppressed else None
     return Membership(standing.state, standing.left_at, reason) if standing else Membership(suppressed=reason)

@@ -51,7 +51,7 @@ async def confirm_by_link(kit: Kit, token: str) -> Confirmed:
             return Confirmed.ALREADY
         if letter.valid_until <= now:
             return Confirmed.EXPIRED
-        suppressed = await suppressions.find(tx, person.address_key)
+        suppressed = await suppressions.find(tx, person.address_key, person.domain)
         if suppressed is not None and suppressed.reason not in LIFTED_BY_CONFIRMING:
             return Confirmed.GONE
         if not await people.confirm(tx, [standing.id], now):
@@ -141,7 +141,7 @@ async def standing(kit: Kit, address: str) -> Standing:
         if person is None:
             raise NotFound(f"Nobody has the address {asked}.", remedy="campaign subscribers find looks for parts.")
         own = await people.subscriptions_of(tx, person.id)
-        suppressed = await suppressions.find(tx, person.address_key)
+        suppressed = await suppressions.find(tx, person.address_key, person.domain)
     name = kit.keys.open(person.name_sealed, purpose="name") if person.name_sealed else ""
     return Standing(
         address_of(kit, person.address_sealed),

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from campaign.actions import auditing
+from campaign.actions.auditing import Deed
 from campaign.actions.kit import Kit
 from campaign.actions.rejecting import IMPORTS, mentioning
 from campaign.domain.addresses import Address
@@ -36,6 +38,8 @@ async def suppress(kit: Kit, address: Address, reason: Reason = Reason.BLOCKED) 
     async with kit.store.begin() as tx:
         made = await suppressions.add(tx, key, reason, now=now, recorded_by=kit.operator)
         await ledger.suppress_person(tx, key, now=now, reason=reason.value)
+        if made:
+            await auditing.note(kit, tx, Deed("suppression.add", address, after={"reason": reason}))
     _log.info("address_suppressed", reason=reason.value, changed=made)
     return made
 

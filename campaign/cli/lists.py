@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from campaign.cli.output import as_json, confirm, hint, record, say, table
+from campaign.cli.output import as_json, confirm, hint, progress, record, say, table
 from campaign.cli.running import with_kit
 
 if TYPE_CHECKING:
+    from campaign.actions.kit import Kit
     from campaign.actions.listing import Counted
 
 lists_app = typer.Typer(help="Make and edit lists.", no_args_is_help=True)
@@ -25,6 +26,12 @@ Double = Annotated[
 ]
 Private = Annotated[bool | None, typer.Option("--private/--public", help="Keep it off public pages, or show it there.")]
 Language = Annotated[str | None, typer.Option(help="A language tag, such as en or pt-BR.")]
+Ends = Annotated[
+    str | None, typer.Option("--ends", metavar="DAY", help='The last day of a temporary list; "": no end.')
+]
+Target = Annotated[str, typer.Argument(help="The other list's short name.", metavar="OTHER")]
+OfSegment = Annotated[str | None, typer.Option("--segment", help="Only people who fit this segment.")]
+Dry = Annotated[bool, typer.Option("--dry-run", help="Count, and change nothing.")]
 Timezone = Annotated[str | None, typer.Option(help="A time zone, such as Europe/Berlin.")]
 
 
@@ -38,6 +45,7 @@ def add_list(
     private: Private = True,
     language: Language = None,
     timezone: Timezone = None,
+    ends: Ends = None,
 ) -> None:
     """Make a list: double opt-in and private unless you say otherwise. The same again changes nothing."""
     from campaign.actions import listing
@@ -45,7 +53,12 @@ def add_list(
 
     plain = Terms(name or slug.replace("-", " ").capitalize())
     terms = plain.changed(_terms(None, description, double, private, language, timezone))
-    made = with_kit(lambda kit: listing.add(kit, slug, terms))
+
+    async def make(kit: Kit) -> bool:
+        ends_at = listing.end_of(kit, ends or "", terms.timezone)
+        return await listing.add(kit, slug, terms.changed({"ends_at": ends_at}))
+
+    made = with_kit(make)
     say(f"Made the list {slug}." if made else f"The list {slug} is there already, just so.")
     hint(f'Next: campaign subscribers import FILE --list {slug} --consent "wording, where, when"')
 
@@ -88,12 +101,20 @@ def edit_list(
     private: Private = None,
     language: Language = None,
     timezone: Timezone = None,
+    ends: Ends = None,
 ) -> None:
     """Change a list: the parts that options name. An empty value ("") takes a part away."""
     from campaign.actions import listing
 
     changes = _terms(name, description, double, private, language, timezone)
-    changed = with_kit(lambda kit: listing.edit(kit, slug, changes))
+
+    async def change(kit: Kit) -> bool:
+        if ends is not None:
+            zone = changes.get("timezone") or (await listing.show(kit, slug)).list.timezone
+            changes["ends_at"] = listing.end_of(kit, ends, zone)
+        return await listing.edit(kit, slug, changes)
+
+    changed = with_kit(change)
     say(f"Changed {slug}." if changed else f"Nothing changed in {slug}.")
 
 
@@ -105,6 +126,64 @@ def retire_list(slug: Slug, *, yes: Yes = False) -> None:
     confirm(f"Retire the list {slug} for good?", yes=yes)
     done = with_kit(lambda kit: listing.retire(kit, slug))
     say(f"Retired {slug}." if done else f"{slug} was retired before.")
+
+
+@lists_app.command("copy")
+def copy_list(
+    source: Slug,
+    target: Target,
+    *,
+    segment: OfSegment = None,
+    dry_run: Dry = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Put the active people of a list on another one, too, with their consents. Who left that one stays out."""
+    _regroup("copy", (source, target, segment), dry_run=dry_run, yes=yes, json=json)
+
+
+@lists_app.command("move")
+def move_list(
+    source: Slug,
+    target: Target,
+    *,
+    segment: OfSegment = None,
+    dry_run: Dry = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Bring the people of a list to another one, with their consents. Who left either of them stays out."""
+    _regroup("move", (source, target, segment), dry_run=dry_run, yes=yes, json=json)
+
+
+@lists_app.command("merge")
+def merge_lists(source: Slug, target: Target, *, dry_run: Dry = False, yes: Yes = False, json: Json = False) -> None:
+    """Bring everybody from a list to another one, and retire the first."""
+    _regroup("merge", (source, target, None), dry_run=dry_run, yes=yes, json=json)
+
+
+def _regroup(how: str, lists: tuple[str, str, str | None], *, dry_run: bool, yes: bool, json: bool) -> None:
+    """Count, ask, do."""
+    from campaign.actions import regrouping
+
+    source, target, segment = lists
+    order = regrouping.Order(regrouping.Regroup(how), source, target, segment)
+    counts = with_kit(lambda kit: regrouping.forecast(kit, order))
+    told = (
+        f"{counts.coming:,} come to {target}; {counts.there:,} are on it already, "
+        f"{counts.left_before:,} left it before, {counts.not_active:,} are not active on {source}."
+    )
+    if not dry_run:
+        if not yes:
+            hint(told)
+        confirm(f"{how.capitalize()} {source} to {target}?", yes=yes)
+        with progress(how.capitalize()) as tell:
+            came = with_kit(lambda kit: regrouping.run(kit, order, tell))
+        told = f"{came:,} people came to {target}."
+    if json:
+        as_json({"done": not dry_run, **regrouping.row_of(counts)})
+        return
+    say(told)
 
 
 def _terms(*given: Any) -> dict[str, Any]:
@@ -125,5 +204,5 @@ def _terms(*given: Any) -> dict[str, Any]:
 
 def _list_row(one: Counted) -> dict[str, Any]:
     people = {state: one.people.get(state, 0) for state in ("active", "pending", "left")} | dict(one.people)
-    terms = {**asdict(one.list.terms), "retired_at": one.list.retired_at}
+    terms = {**asdict(one.list.terms), "retired_at": one.list.retired_at, "ended": one.list.ended}
     return {"list": one.list.slug, **people, **terms}

@@ -61,10 +61,12 @@ class Reason(StrEnum):
     ERASED = "erased"
     COMPLAINED = "complained"
     BOUNCED = "bounced"
+    LEFT = "left"
+    """They asked another system, or by word of mouth, to get nothing more."""
     BLOCKED = "blocked"
 
 
-LIFTED_BY_CONFIRMING: Final = frozenset({Reason.ERASED, Reason.BOUNCED})
+LIFTED_BY_CONFIRMING: Final = frozenset({Reason.ERASED, Reason.BOUNCED, Reason.LEFT})
 """A fresh double opt-in by the person lifts these; a complaint or an operator's block it never lifts."""
 
 

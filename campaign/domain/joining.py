@@ -79,7 +79,7 @@ def next_step(found: Membership, way: Way) -> Step:
 
 def weaker_than(reason: Reason) -> tuple[Reason, ...]:
     """Return the reasons for a suppression that `reason` replaces, so that what was said last in earnest counts."""
-    rising = (Reason.BOUNCED, Reason.ERASED, Reason.COMPLAINED, Reason.BLOCKED)
+    rising = (Reason.BOUNCED, Reason.LEFT, Reason.ERASED, Reason.COMPLAINED, Reason.BLOCKED)
     return rising[: rising.index(reason)]
 
 
@@ -90,6 +90,7 @@ def why_refused(found: Membership) -> str:
             Reason.ERASED: "This person asked to be erased.",
             Reason.COMPLAINED: "This person complained about a letter.",
             Reason.BOUNCED: "This mailbox does not exist, a relay said.",
+            Reason.LEFT: "This person asked to get no more letters.",
             Reason.BLOCKED: "This address is blocked by an operator.",
         }[found.suppressed]
     day = f" on {found.left_at:%Y-%m-%d}" if found.left_at else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 from campaign.domain.consent import OptIn, Visibility
@@ -26,6 +27,8 @@ class Terms:
     visibility: Visibility = Visibility.PRIVATE
     language: str | None = None
     timezone: str | None = None
+    ends_at: datetime | None = None
+    """From then on nobody is mailed by it and nobody can join it; None for a list without an end."""
 
     def changed(self, changes: Mapping[str, Any]) -> Terms:
         """Return these terms with `changes` made and checked; raise BadInput for what a list cannot have."""

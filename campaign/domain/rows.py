@@ -49,6 +49,8 @@ class Columns:
     def __init__(self, places: Mapping[str, int], header: Sequence[str]) -> None:
         """Take the place (from 0) of each field that the table has."""
         self._width = len(header)
+        self.place: Final = places.get("address", self._width)
+        """Where the mailbox stands."""
         self._pick = itemgetter(*(places.get(field, self._width) for field in FIELDS))
         used = set(places.values())
         self.ignored: Final = tuple(name.strip() for at, name in enumerate(header) if at not in used and name.strip())

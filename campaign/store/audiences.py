@@ -15,7 +15,7 @@ from campaign.store import segments
 from campaign.store.campaigns import Campaign
 from campaign.store.engine import Transaction
 from campaign.store.schema.ledger import campaign_lists
-from campaign.store.schema.people import subscribers, subscriptions, suppressions
+from campaign.store.schema.people import lists, subscribers, subscriptions, suppressed_domains, suppressions
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,11 @@ class Audience:
         on_list = (
             select(s.id)
             .join(campaign_lists, and_(c.list_id == s.list_id, c.campaign_id == self.campaign_id))
+            .join(lists, and_(lists.c.id == s.list_id, lists.c.retired_at.is_(None)))
             .where(s.subscriber_id == p.id, s.state == SubscriptionState.ACTIVE)
         )
         if cutoff is not None:
+            on_list = on_list.where(or_(lists.c.ends_at.is_(None), lists.c.ends_at > cutoff))
             on_list = on_list.where(func.coalesce(s.confirmed_at, s.joined_at) <= cutoff)
         rules: list[ColumnElement[bool]] = [on_list.exists()]
         if self.where.country:
@@ -66,7 +68,10 @@ async def segment_rule(tx: Transaction, definition: Definition) -> Rule | None:
 
 def not_suppressed() -> ColumnElement[bool]:
     """Nobody whose address must not be mailed."""
-    return ~select(suppressions.c.id).where(suppressions.c.address_key == subscribers.c.address_key).exists()
+    p = subscribers.c
+    mailbox = select(suppressions.c.id).where(suppressions.c.address_key == p.address_key).exists()
+    domain = select(suppressed_domains.c.id).where(suppressed_domains.c.domain == p.domain).exists()
+    return and_(~mailbox, ~domain)
 
 
 async def count(tx: Transaction, campaign: Campaign) -> tuple[int, int]:

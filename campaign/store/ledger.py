@@ -216,6 +216,27 @@ async def suppress_person(tx: Transaction, address_key: bytes, *, now: datetime,
     return moved
 
 
+async def suppress_people(tx: Transaction, keys: Sequence[bytes], *, now: datetime, reason: str) -> int:
+    """Take the waiting letters of some thousand people out, except those they may still receive."""
+    who = select(subscribers.c.id).where(subscribers.c.address_key.in_(keys))
+    lost = and_(_D.subscriber_id.in_(who), ~may_receive())
+    moved = 0
+    for origin in (State.QUEUED, State.CLAIMED):
+        moved += len(await move(tx, Event.SUPPRESS, origin, lost, Cause(now, reason=reason)))
+    return moved
+
+
+async def suppress_domain(tx: Transaction, domain: str, *, now: datetime, most: int | None = None) -> int:
+    """Take waiting letters to a domain out: all that belong to no edition, or (`most`) the next so many of all."""
+    mine = and_(_D.domain == domain, ~may_receive())
+    moved = 0
+    for origin in (State.QUEUED, State.CLAIMED):
+        some = select(_D.id).where(mine, _D.state == origin)
+        some = some.where(_D.edition_id.is_(None)) if most is None else some.limit(most)
+        moved += len(await move(tx, Event.SUPPRESS, origin, _D.id.in_(some), Cause(now, reason="blocked")))
+    return moved
+
+
 async def forget_person(tx: Transaction, address_key: bytes) -> None:
     """Erase what names a person from their letters: address, slot values and the relays' words.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, func, select, true, update
+from sqlalchemy import ColumnElement, Row, func, select, true, union, update
 
 from campaign.domain.consent import OptIn, SubscriptionState, Visibility
 from campaign.domain.editions import CampaignState
@@ -15,7 +15,7 @@ from campaign.domain.lists import Terms
 from campaign.store.dialects import insert_into
 from campaign.store.engine import Transaction
 from campaign.store.schema.ledger import campaign_lists, campaigns
-from campaign.store.schema.people import lists, subscribers, subscriptions, suppressions
+from campaign.store.schema.people import lists, subscribers, subscriptions, suppressed_domains, suppressions
 
 _L: Final = lists.c
 _S: Final = subscriptions.c
@@ -34,12 +34,20 @@ class MailingList:
     language: str | None
     timezone: str | None
     created_at: datetime
+    ends_at: datetime | None
     retired_at: datetime | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether its own end closed it, and not a person."""
+        return self.retired_at is not None and self.retired_at == self.ends_at
 
     @property
     def terms(self) -> Terms:
         """What an organiser decided about it."""
-        return Terms(self.name, self.description, self.opt_in, self.visibility, self.language, self.timezone)
+        return Terms(
+            self.name, self.description, self.opt_in, self.visibility, self.language, self.timezone, self.ends_at
+        )
 
 
 async def add(tx: Transaction, slug: str, terms: Terms, now: datetime) -> bool:
@@ -52,6 +60,17 @@ async def add(tx: Transaction, slug: str, terms: Terms, now: datetime) -> bool:
 async def change(tx: Transaction, list_id: int, terms: Terms) -> None:
     """Give a list other terms."""
     await tx.execute(update(lists).where(_L.id == list_id).values(**_values(terms)))
+
+
+async def reopen(tx: Transaction, list_id: int) -> None:
+    """Open a list again whose end came, because it has a later one now."""
+    await tx.execute(update(lists).where(_L.id == list_id).values(retired_at=None))
+
+
+async def close_ended(tx: Transaction, now: datetime) -> None:
+    """Close the lists whose end has come."""
+    ended = (_L.ends_at <= now, _L.retired_at.is_(None))
+    await tx.execute(update(lists).where(*ended).values(retired_at=_L.ends_at))
 
 
 async def retire(tx: Transaction, list_id: int, now: datetime) -> bool:
@@ -82,11 +101,13 @@ async def counts(tx: Transaction) -> dict[int, dict[str, int]]:
 
 async def count_suppressed(tx: Transaction, list_id: int) -> int:
     """Count the active people of a list whose address must not be mailed."""
-    who = select(func.count()).select_from(suppressions)
-    who = who.join(subscribers, subscribers.c.address_key == suppressions.c.address_key)
-    who = who.join(subscriptions, _S.subscriber_id == subscribers.c.id)
-    found = await tx.execute(who.where(_S.list_id == list_id, _S.state == SubscriptionState.ACTIVE))
-    return int(found.scalar_one())
+    p = subscribers.c
+    mine = select(p.id).join(subscriptions, _S.subscriber_id == p.id)
+    mine = mine.where(_S.list_id == list_id, _S.state == SubscriptionState.ACTIVE)
+    mailboxes = mine.join(suppressions, suppressions.c.address_key == p.address_key)
+    domains = mine.join(suppressed_domains, suppressed_domains.c.domain == p.domain)
+    both = union(mailboxes, domains).subquery()
+    return int((await tx.execute(select(func.count()).select_from(both))).scalar_one())
 
 
 async def campaigns_of(tx: Transaction, list_id: int) -> Sequence[str]:

@@ -18,7 +18,7 @@ from campaign.domain.delivery import Event, Kind, State, advance
 from campaign.domain.editions import EditionState
 from campaign.store.engine import Transaction
 from campaign.store.schema.ledger import campaign_lists, deliveries, delivery_events, delivery_replies, editions
-from campaign.store.schema.people import subscriptions, suppressions
+from campaign.store.schema.people import lists, subscriptions, suppressed_domains, suppressions
 
 _D: Final = deliveries.c
 _CHUNK: Final = 5_000
@@ -77,9 +77,11 @@ async def _append(tx: Transaction, moves: Sequence[tuple[int, State, State, int]
 
 
 def _suppressed(*reasons: Reason) -> ColumnElement[bool]:
+    """Say whether the mailbox is suppressed (for one of these reasons), or all of its domain, always a block."""
     s = suppressions.c
     found = select(s.id).where(s.address_key == _D.address_key)
-    return exists(found.where(s.reason.in_(reasons)) if reasons else found)
+    mailbox = exists(found.where(s.reason.in_(reasons)) if reasons else found)
+    return or_(mailbox, exists(select(suppressed_domains.c.id).where(suppressed_domains.c.domain == _D.domain)))
 
 
 def _subscription_is(*states: SubscriptionState) -> ColumnElement[bool]:
@@ -90,12 +92,13 @@ def _subscription_is(*states: SubscriptionState) -> ColumnElement[bool]:
 
 
 def _on_audience() -> ColumnElement[bool]:
-    """The person is active on at least one list of the edition's campaign."""
+    """The person is active on at least one list, that has not ended, of the edition's campaign."""
     s, c, e = subscriptions.c, campaign_lists.c, editions.c
     return exists(
         select(s.id)
         .join(campaign_lists, c.list_id == s.list_id)
         .join(editions, e.campaign_id == c.campaign_id)
+        .join(lists, and_(lists.c.id == s.list_id, lists.c.retired_at.is_(None)))
         .where(s.subscriber_id == _D.subscriber_id, s.state == SubscriptionState.ACTIVE, e.id == _D.edition_id),
     )
 

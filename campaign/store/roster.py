@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import Select, and_, func, select
 
 from campaign.domain.consent import Reason, SubscriptionState
 from campaign.store.engine import Transaction
-from campaign.store.schema.people import lists, subscribers, subscriptions, suppressions
+from campaign.store.schema.people import lists, subscribers, subscriptions, suppressed_domains, suppressions
 
 _P: Final = subscribers.c
 _S: Final = subscriptions.c
@@ -60,6 +60,8 @@ async def of_people(tx: Transaction, ids: Sequence[int]) -> Sequence[Entry]:
 
 def _entries() -> Select[Any]:
     columns = (_P.id, _P.address_sealed, _P.name_sealed, _P.country, _P.language, _P.timezone)
-    whole = select(*columns, lists.c.slug, _S.state, suppressions.c.reason).select_from(subscribers)
+    reason = func.coalesce(suppressions.c.reason, suppressed_domains.c.reason, type_=suppressions.c.reason.type)
+    whole = select(*columns, lists.c.slug, _S.state, reason).select_from(subscribers)
     whole = whole.outerjoin(subscriptions, _S.subscriber_id == _P.id).outerjoin(lists, lists.c.id == _S.list_id)
-    return whole.outerjoin(suppressions, and_(suppressions.c.address_key == _P.address_key))
+    whole = whole.outerjoin(suppressions, and_(suppressions.c.address_key == _P.address_key))
+    return whole.outerjoin(suppressed_domains, suppressed_domains.c.domain == _P.domain)

@@ -17,6 +17,7 @@ from campaign.domain.consent import SubscriptionState
 from campaign.domain.delivery import Event, Kind, State
 from campaign.domain.editions import EditionState
 from campaign.domain.schedule import EVERYBODY, Wave
+from campaign.store import lists
 from campaign.store.audiences import Audience, not_suppressed
 from campaign.store.dialects import hex_of, insert_into
 from campaign.store.editions import Edition
@@ -151,9 +152,11 @@ def _first_subscription(campaign_id: int) -> Any:
 async def open_due(tx: Transaction, now: datetime) -> bool:
     """Open the waves that fell due, and expire the letters of those found too late; return whether all is done.
 
-    It runs in the transaction of every claim, so that no letter of a wave that nobody opened in time can be claimed. A
-    million late letters expire in chunks, one a transaction: until the last of them, nothing of the edition is claimed.
+    Lists whose end has come close with it. It runs in the transaction of every claim, so that no letter of a wave that
+    nobody opened in time can be claimed. A million late letters expire in chunks, one a transaction: until the last of
+    them, nothing of the edition is claimed.
     """
+    await lists.close_ended(tx, now)
     due = select(waves).join(editions, _E.id == _W.edition_id)
     due = due.where(_E.state == EditionState.SENDING, _W.due_at <= now, ~_W.open)
     for wave in (await tx.execute(due)).all():

@@ -15,12 +15,13 @@ from campaign.domain.delivery import DOT_PATIENCE, LEASE, Event, IllegalMove, Ki
 from campaign.domain.editions import CampaignEvent, EditionEvent, EditionState
 from campaign.domain.schedule import EVERYBODY, Plan, Wave
 from campaign.store import campaigns, editions, ledger, recovery, waves
+from campaign.store import suppressions as stored_suppressions
 from campaign.store.audiences import Audience
 from campaign.store.engine import Store
 from campaign.store.ledger import Claim, Claimed, Letter, Token
 from campaign.store.moves import Cause
 from campaign.store.schema.ledger import deliveries, delivery_events
-from campaign.store.schema.people import subscribers, subscriptions, suppressions
+from campaign.store.schema.people import lists, subscribers, subscriptions, suppressions
 from campaign.store.waves import Freeze
 from tests.builders import a_kit, some_readers
 from tests.clocks import FrozenClock
@@ -165,7 +166,7 @@ async def test_another_owner_and_an_old_claim_get_no_token(kit: Kit) -> None:
     assert await offer(kit, [new]) == {new.id}
 
 
-@pytest.mark.parametrize("how", ["leave", "suppress", "pause", "cancel"])
+@pytest.mark.parametrize("how", ["leave", "suppress", "domain", "ended", "pause", "cancel"])
 async def test_no_token_after_a_leave_a_suppression_a_pause_or_a_cancel(kit: Kit, how: str) -> None:
     edition_id = await a_sending_edition(kit, people=1)
     [letter] = await claim(kit, edition_id)
@@ -185,6 +186,11 @@ async def test_no_token_after_a_leave_a_suppression_a_pause_or_a_cancel(kit: Kit
             }
             await tx.execute(insert(suppressions).values(**row))
             await ledger.suppress_person(tx, key, now=now, reason="complained")
+        elif how == "domain":
+            assert await stored_suppressions.add_domain(tx, "example.org", now=now, recorded_by="test")
+        elif how == "ended":
+            await tx.execute(update(lists).values(ends_at=now))
+            assert await waves.open_due(tx, now)
         elif how == "pause":
             assert await editions.advance(tx, edition_id, EditionEvent.PAUSE, now)
         else:
@@ -196,6 +202,8 @@ async def test_no_token_after_a_leave_a_suppression_a_pause_or_a_cancel(kit: Kit
     expected = {
         "leave": State.SUPPRESSED,
         "suppress": State.SUPPRESSED,
+        "domain": State.SUPPRESSED,
+        "ended": State.SUPPRESSED,
         "pause": State.QUEUED,
         "cancel": State.CANCELLED,
     }

@@ -51,5 +51,5 @@ def test_pending_people_become_active_by_a_stated_consent_unless_they_had_left()
 
 def test_stronger_reasons_replace_weaker_ones() -> None:
     assert weaker_than(Reason.BOUNCED) == ()
-    assert weaker_than(Reason.ERASED) == (Reason.BOUNCED,)
+    assert weaker_than(Reason.ERASED) == (Reason.BOUNCED, Reason.LEFT)
     assert set(weaker_than(Reason.BLOCKED)) == set(Reason) - {Reason.BLOCKED}
