@@ -7,21 +7,22 @@ Who left, was suppressed or erased is refused, never resubscribed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from campaign.actions import joining, listing
+from campaign.actions import auditing, joining, listing, merging
+from campaign.actions.auditing import Deed
 from campaign.actions.kit import Kit
 from campaign.actions.rejecting import Refused, Rejects, path_for
-from campaign.actions.unpacking import Chunk, Looked, Row, Unpacking, look_over, open_text
+from campaign.actions.unpacking import Chunk, Looked, Reading, Row, Unpacking, look_over, open_text
 from campaign.domain.consent import Reason, Source, SubscriptionState
 from campaign.domain.errors import BadInput, Conflict
 from campaign.domain.joining import Membership, Step, Way, next_step, why_refused
 from campaign.domain.shapes import is_line
 from campaign.logs import get_log
-from campaign.store import consents, imports, people, staging, suppressions
+from campaign.store import attributes, consents, imports, people, staging, suppressions, undos
 from campaign.store.consents import Given
 from campaign.store.engine import Transaction
 from campaign.store.imports import Run, Tally
@@ -54,13 +55,14 @@ class Order:
     wording: str
     confirm: bool = False
     dry_run: bool = False
+    mapping: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """What became of a file: counts over all runs of this import, the file of refused rows, and the first of them.
 
-    `resumed` rows were done by an earlier run; `ignored` columns were not read.
+    `resumed` rows were done by an earlier run; `ignored` columns were not read, `sealed` ones are kept as free text.
     """
 
     tally: Tally
@@ -68,6 +70,8 @@ class Report:
     shown: tuple[Refused, ...]
     resumed: int
     ignored: tuple[str, ...]
+    sealed: tuple[str, ...] = ()
+    encoding: str = ""
 
 
 @dataclass(slots=True)
@@ -78,6 +82,7 @@ class _Batch:
     confirm: list[int] = field(default_factory=list)
     agree: list[int] = field(default_factory=list)
     change: dict[int, dict[str, Any]] = field(default_factory=dict)
+    before: list[tuple[int, bool, bytes | None]] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
 
@@ -89,8 +94,10 @@ async def run(kit: Kit, order: Order, progress: Progress = lambda _rows, _rate: 
     """
     wording = _check_wording(order.wording)
     looked = await asyncio.to_thread(look_over, order.path)
-    with open_text(order.path) as file:
-        work = _Import(kit, order, Unpacking(file, kit.keys, looked.lines))
+    async with kit.store.read() as tx:
+        reading = Reading(await attributes.every(tx), order.mapping)
+    with open_text(order.path, looked.encoding) as file:
+        work = _Import(kit, order, Unpacking(file, kit.keys, looked.lines, reading))
         await work.begin(looked, wording)
         return await work.go_on(progress)
 
@@ -129,7 +136,8 @@ class _Import:
                 self._wording_id = await consents.find_wording(tx, wording, kit.settings.language) or 0
                 return
             self._wording_id = await consents.wording(tx, wording, kit.settings.language)
-            this = Run(self._list_id, order.path.name, looked.digest, order.confirm, self._wording_id)
+            facts = (looked.digest, order.confirm, self._wording_id, str(order.path.resolve()), order.mapping)
+            this = Run(self._list_id, order.path.name, *facts)
             self._id, self._tally = await imports.begin(tx, this, kit.operator, kit.clock.now())
         self._resumed = self._tally.rows_done
         done = await asyncio.to_thread(self._unpacking.skip, self._resumed)
@@ -151,7 +159,9 @@ class _Import:
             seconds = max(kit.clock.monotonic() - started, 1e-6)
             progress(self._tally.rows_done, (self._tally.rows_done - self._resumed) / seconds)
         rejects = await self._finish()
-        return Report(self._tally, rejects, tuple(self._shown), self._resumed, self._unpacking.columns.ignored)
+        columns = self._unpacking.columns
+        told = (columns.ignored, columns.undeclared, self._unpacking.encoding)
+        return Report(self._tally, rejects, tuple(self._shown), self._resumed, *told)
 
     async def _finish(self) -> Path | None:
         kit = self._kit
@@ -159,6 +169,8 @@ class _Import:
             return None
         async with kit.store.begin() as tx:
             await imports.finish(tx, self._id, kit.clock.now())
+            after = {"import": self._id, "list": self._order.list, **asdict(self._tally)}
+            await auditing.note(kit, tx, Deed("import.run", self._order.path.name, after=after))
         if self._order.confirm:
             kit.doorbell.ring()
         _log.info("import_finished", import_id=self._id, rows=self._tally.rows_done, refused=self._tally.refused)
@@ -186,8 +198,9 @@ class _Import:
         await people.confirm(tx, batch.confirm, now)
         await consents.record(tx, batch.agree, given)
         await staging.change(tx, batch.change, now)
+        await undos.record(tx, self._id, batch.before)
         if batch.join:
-            sealed = joining.sealed(kit, [(row.key, row.person) for row in batch.join])
+            sealed = joining.sealed(kit, [(row.key, row.person) for row in batch.join], self._id)
             await staging.join(tx, sealed, self._list_id, state, given)
             if self._order.confirm:
                 await self._ask(tx)
@@ -222,9 +235,14 @@ class _Import:
         if step is Step.REFUSE:
             batch.refused.append(Refused(row.line, why_refused(membership), row.cells))
             return False
-        changes = self._changes(row, known)
+        found = {name: getattr(known, name) for name in staging.CHANGEABLE}
+        changes = merging.merged(self._kit, found, row.person)
         if changes and known.subscriber_id is not None:
             batch.change[known.subscriber_id] = changes
+        confirms = step is Step.ACTIVATE and known.subscription_id is not None
+        if known.subscriber_id is not None and (changes or confirms):
+            sealed = merging.sealed_change(self._kit, found, changes) if changes else None
+            batch.before.append((known.subscriber_id, confirms, sealed))
         if known.subscription_id is None:
             batch.join.append(row)
             return False
@@ -234,15 +252,3 @@ class _Import:
         if agrees:
             batch.agree.append(known.subscription_id)
         return bool(changes) or step is Step.ACTIVATE or agrees
-
-    def _changes(self, row: Row, known: Known) -> dict[str, Any]:
-        """Return what the row says differently, with all columns; an empty cell says nothing."""
-        keys, person = self._kit.keys, row.person
-        now = {"country": known.country, "language": known.language, "timezone": known.timezone}
-        new = now | person.attributes
-        name = keys.open(known.name_sealed, purpose="name") if person.name and known.name_sealed else None
-        renamed = bool(person.name) and person.name != name
-        if new == now and not renamed:
-            return {}
-        sealed = keys.seal(person.name, purpose="name") if renamed and person.name else known.name_sealed
-        return {"name_sealed": sealed, **new}

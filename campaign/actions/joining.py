@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from campaign.actions import listing
+from campaign.actions.describing import SEALED
 from campaign.actions.kit import Kit
 from campaign.domain.consent import OptIn, Source, SubscriptionState
 from campaign.domain.delivery import Kind, purpose_key
@@ -163,10 +165,11 @@ def confirmation(kit: Kit, who: Asked, list_language: str | None, count: int = 1
     )
 
 
-def sealed(kit: Kit, found: Sequence[tuple[bytes, Person]]) -> list[Sealed]:
+def sealed(kit: Kit, found: Sequence[tuple[bytes, Person]], import_id: int | None = None) -> list[Sealed]:
     """Return people, each with the keyed hash of their mailbox, as the database keeps them."""
     addresses = kit.keys.seal_all([person.address.wire for _, person in found], purpose="address")
     names = iter(kit.keys.seal_all([person.name for _, person in found if person.name], purpose="name"))
+    notes = iter(kit.keys.seal_all([_json(person.notes) for _, person in found if person.notes], purpose=SEALED))
     return [
         Sealed(
             key,
@@ -176,9 +179,17 @@ def sealed(kit: Kit, found: Sequence[tuple[bytes, Person]]) -> list[Sealed]:
             person.country,
             person.language,
             person.timezone,
+            _json(person.facts) if person.facts else None,
+            next(notes) if person.notes else None,
+            _json(person.topics) if person.topics else None,
+            import_id,
         )
         for (key, person), address in zip(found, addresses, strict=True)
     ]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 async def _update(kit: Kit, tx: Transaction, found: Subscriber, person: Person, now: datetime) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from campaign.domain.addresses import Address
+from campaign.domain.rows import guarded
 
 IMPORTS: Final = "imports"
 """The folder of a home where these files lie."""
@@ -47,7 +48,7 @@ class Rejects:
 
     def add(self, refused: Iterable[Refused]) -> None:
         """Append rows and force them to disk; what a crash left behind is overwritten."""
-        rows = [(one.line, one.reason, *one.cells) for one in refused]
+        rows = [(one.line, one.reason, *map(guarded, one.cells)) for one in refused]
         if not rows:
             return
         text = _text(rows) if self._size else _BOM + _text([self._header, *rows])

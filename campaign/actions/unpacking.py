@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple, TextIO
+from typing import BinaryIO, Final, NamedTuple, TextIO
 
 from campaign.actions.rejecting import Refused
+from campaign.domain.attributes import Attribute
 from campaign.domain.duplicates import Seen
 from campaign.domain.errors import BadInput
 from campaign.domain.people import Person
@@ -33,38 +34,89 @@ class FileRefused(BadInput):
     code = "file_refused"
 
 
-def open_text(path: Path) -> TextIO:
+UTF_8: Final = "utf-8-sig"
+WESTERN: Final = "cp1252"
+"""What older spreadsheet programs of Western Europe and America write; Latin-1 with more signs."""
+
+
+def open_text(path: Path, encoding: str = UTF_8) -> TextIO:
     """Open a file that was looked over, for `Unpacking`."""
-    return path.open(encoding="utf-8-sig", newline="")
+    return path.open(encoding=encoding, newline="")
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What a first look at a whole file tells: its SHA-256, and about how many lines it has."""
+    """What a first look at a whole file tells: its SHA-256, about how many lines it has, how its text is written."""
 
     digest: bytes
     lines: int
+    encoding: str = UTF_8
 
 
 def look_over(path: Path) -> Looked:
-    """Read a file once; raise FileRefused where it is no UTF-8 text, naming the line, before anything is written."""
+    """Read a file once; raise FileRefused where it is no text or mixed, naming the line, before anything is written."""
     digest, lines = hashlib.sha256(), 0
     decoder = codecs.getincrementaldecoder("utf-8")()
+    encoding = UTF_8
     try:
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 if not lines and (kind := next((kind for mark, kind in _OTHER_KINDS if block.startswith(mark)), None)):
                     raise FileRefused(f"{path.name} is {kind}, not a CSV file in UTF-8.", remedy=_SAVE_AS)
                 digest.update(block)
-                decoder.decode(block)
+                encoding = encoding if encoding == WESTERN or _decodes(decoder, block) else WESTERN
                 lines += block.count(b"\n")
-            decoder.decode(b"", final=True)
+            if encoding == UTF_8 and not _decodes(decoder, b"", final=True):
+                encoding = WESTERN
+            if encoding == WESTERN:
+                file.seek(0)
+                _refuse_mixed(path, file)
     except OSError as error:
         raise FileRefused(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        line = lines + error.object.count(b"\n", 0, error.start) + 1
-        raise FileRefused(f"{path.name} is not UTF-8 text: look at line {line}.", remedy=_SAVE_AS) from error
-    return Looked(digest.digest(), lines)
+    return Looked(digest.digest(), lines, encoding)
+
+
+def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool = False) -> bool:
+    try:
+        decoder.decode(block, final=final)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _refuse_mixed(path: Path, file: BinaryIO) -> None:
+    """See that a file which is no UTF-8 is Western text throughout: some lines of both would be read as nonsense."""
+    as_utf_8 = first = number = 0
+    while line := file.readline(_BLOCK):
+        number += 1
+        if line.isascii():
+            continue
+        if _is(line, "utf-8"):
+            as_utf_8 = as_utf_8 or number
+        elif _is(line, WESTERN):
+            first = first or number
+        else:
+            msg = f"{path.name} is neither UTF-8 nor Western text: look at line {number}."
+            raise FileRefused(msg, remedy=_SAVE_AS)
+        if as_utf_8 and first:
+            msg = f"{path.name} mixes two encodings: line {as_utf_8} is UTF-8, line {first} is not."
+            raise FileRefused(msg, remedy=f"Repair or take out line {first}. {_SAVE_AS}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How columns are to be read: the declared attributes, and what somebody said about columns by name."""
+
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    mapping: Mapping[str, str] = field(default_factory=dict)
+
+
+def _is(line: bytes, encoding: str) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Row(NamedTuple):
@@ -89,14 +141,15 @@ class Chunk:
 class Unpacking:
     """The people in one file, in its order; a mailbox that was named before in a good row is left out."""
 
-    def __init__(self, file: TextIO, keys: Keyring, lines: int) -> None:
+    def __init__(self, file: TextIO, keys: Keyring, lines: int, reading: Reading = Reading()) -> None:
         """Read the header of an open file; raise ColumnsRefused where that names no addresses."""
         self._keys = keys
+        self.encoding: Final = file.encoding
         self._seen = Seen(lines)
         self._records: Iterator[Record] = iter(Sheet(file.readline))
         header = next(self._records, Record(1, []))
         self.header: Final = header.cells
-        self.columns: Final[Columns] = find_columns(header.cells)
+        self.columns: Final[Columns] = find_columns(header.cells, reading.attributes, reading.mapping)
 
     def next_chunk(self, most: int) -> Chunk:
         """Give the next records, at most so many; none after the last. It may run in a thread."""

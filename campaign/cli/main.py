@@ -62,6 +62,7 @@ PLACES: Final[dict[str, Place]] = {
     "lists": Place("lists", "lists_app", _PEOPLE, "Make and edit lists."),
     "attributes": Place("attributes", "attributes_app", _PEOPLE, "Declare what else is known about people."),
     "segments": Place("segments", "segments_app", _PEOPLE, "Save rules about people as live audiences."),
+    "imports": Place("imports", "imports_app", _PEOPLE, "See imports; go on with one, or take it back."),
     "suppressions": Place("suppressions", "suppressions_app", _PEOPLE, "Say who must never be mailed."),
     "subscribers": Place("people", "subscribers_app", _PEOPLE, "Import, find, suppress and erase subscribers."),
     "new": _bare(

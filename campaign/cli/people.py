@@ -47,20 +47,25 @@ def import_(
     ask: Annotated[
         bool, typer.Option("--confirm", help="Ask each new person by letter, instead of taking the consent as given.")
     ] = False,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="COLUMN=FIELD", help="What a column is: a field, an attribute, or - for none."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would happen, and write nothing.")] = False,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Bring in people from a file of any size. Who left, was suppressed or erased is refused, never resubscribed.
 
-    Columns are recognised by name: email or address; name, country, language, timezone. Ctrl-C and a crash lose
+    Columns are recognised by name: email or address; name, country, language, timezone, topics. Others become
+    attributes (campaign attributes list), free text sealed at rest. Ctrl-C and a crash lose
     nothing: the same command again goes on where it stopped.
     """
     from dataclasses import replace
 
     from campaign.actions.importing import Order
 
-    order = Order(file, list_, consent, confirm=ask, dry_run=dry_run)
+    order = Order(file, list_, consent, confirm=ask, dry_run=dry_run, mapping=_mapping(map_ or []))
     if not yes and not dry_run:
         hint(f"{file.name}, looked over: {_counts(_run_import(replace(order, dry_run=True), 'Looking over'))}.")
         confirm(f"Import it into {list_}?", yes=False)
@@ -182,6 +187,19 @@ def _run_import(order: Order, label: str) -> Report:
         return with_kit(lambda kit: importing.run(kit, order, lambda rows, _rate: show_done(rows)))
 
 
+def _mapping(words: list[str]) -> dict[str, str]:
+    """Read `COLUMN=FIELD`; a column's own name may hold the sign, too."""
+    from campaign.domain.errors import BadInput
+
+    found = {}
+    for word in words:
+        column, equals, name = word.rpartition("=")
+        if not equals or not column.strip() or not name.strip():
+            raise BadInput(f"--map {word} names no column and field.", remedy='Write --map "Your mail=address".')
+        found[column.strip()] = name.strip().casefold()
+    return found
+
+
 def _report_row(done: Report) -> dict[str, Any]:
     return {**asdict(done.tally), "duplicates": done.tally.duplicates, "resumed": done.resumed, "rejects": done.rejects}
 
@@ -197,6 +215,10 @@ def _counts(done: Report) -> str:
 def _say_imported(done: Report, *, dry_run: bool) -> None:
     if done.resumed:
         say(f"Went on after the {done.resumed:,} rows that were done before.")
+    if done.encoding == "cp1252":
+        hint("This file is no UTF-8; it was read as Western text (Windows-1252).")
+    if done.sealed:
+        hint(f"Kept as free text, sealed: {', '.join(done.sealed)}. To ask for one in a segment, declare it first.")
     if done.ignored:
         hint(f"Columns that were not read: {', '.join(done.ignored)}.")
     for one in done.shown:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -85,6 +86,13 @@ def checked(attribute: Attribute) -> Attribute:
 def is_name(text: str) -> bool:
     """Tell whether an attribute may be called so."""
     return len(text) <= _MAX_NAME and bool(_NAME.fullmatch(text)) and text not in _TAKEN
+
+
+def name_from(title: str) -> str | None:
+    """Return the attribute's name that a column's title makes (`Shoe Size` is shoe-size), or None."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", title.casefold()) if not unicodedata.combining(c))
+    name = re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_")[:_MAX_NAME]
+    return name if is_name(name) else None
 
 
 def parse_value(attribute: Attribute, text: str) -> Value:

@@ -40,6 +40,8 @@ class SubscriptionEvent(StrEnum):
     CONFIRM = "confirm"
     LEAVE = "leave"
     REJOIN = "rejoin"
+    WITHDRAW = "withdraw"
+    """The import that said they had agreed is undone."""
 
 
 _S, _E = SubscriptionState, SubscriptionEvent
@@ -50,6 +52,7 @@ SUBSCRIPTION_MOVES: Final[Mapping[tuple[SubscriptionState, SubscriptionEvent], S
         (_S.PENDING, _E.LEAVE): _S.LEFT,
         (_S.ACTIVE, _E.LEAVE): _S.LEFT,
         (_S.LEFT, _E.REJOIN): _S.PENDING,
+        (_S.ACTIVE, _E.WITHDRAW): _S.PENDING,
     }
 )
 """Nobody who left becomes active again except through their own confirmation."""

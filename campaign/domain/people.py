@@ -35,6 +35,8 @@ _LANGUAGE: Final = re.compile(
 )
 _FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufffd]")
 """Control characters that are no white space, and those that turn the direction of what stands after them."""
+_FORMULA: Final = ("=", "+", "@")
+_DATE: Final = re.compile(r"[0-9]{1,4}[-./][0-9]{1,2}[-./][0-9]{1,4}\.?")
 
 
 class PersonRefused(BadInput):
@@ -100,6 +102,12 @@ def clean_name(text: str) -> str | None:
         msg = f"The name {printable(text)} holds control characters."
         raise PersonRefused(msg, remedy="Type the name again.")
     name = " ".join(text.split())
+    if name[:1] in _FORMULA:
+        msg = f"The name {printable(text)} begins like a formula of a spreadsheet."
+        raise PersonRefused(msg, remedy=f"Take the {name[0]} away.")
+    if _DATE.fullmatch(name):
+        msg = f"The name {printable(text)} is a date."
+        raise PersonRefused(msg, remedy="Is a date of birth in the column of names? Take it out, or name it by --map.")
     if len(name) > MAX_NAME:
         msg = f"A name of {len(name)} characters is too long."
         raise PersonRefused(msg, remedy=f"Names have {MAX_NAME} characters at most.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, true, tuple_, update
+from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, delete, or_, select, true, tuple_, update
 
 from campaign.domain.delivery import Event, Kind, State
 from campaign.domain.editions import EditionState
@@ -249,6 +249,12 @@ async def forget_person(tx: Transaction, address_key: bytes) -> None:
     await tx.execute(delete(delivery_replies).where(delivery_replies.c.event_id.in_(events)))
     blank = {"address_sealed": None, "slots_sealed": None, "subscriber_id": None, "subscription_id": None}
     await tx.execute(update(deliveries).where(theirs).values(blank))
+
+
+def forget_letters_of(people: Select[tuple[int]]) -> Update:
+    """Return the statement that leaves letters in the ledger without the people, who are about to be deleted."""
+    theirs = update(deliveries).where(_D.subscriber_id.in_(people))
+    return theirs.values(subscriber_id=None, subscription_id=None)
 
 
 async def sending_editions(tx: Transaction) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,7 +44,10 @@ class Subscriber:
 
 
 class Sealed(NamedTuple):
-    """One person before they are stored, address and name sealed. A tuple, because imports make millions of them."""
+    """One person before they are stored, address and name sealed. Attributes and topics are JSON.
+
+    A tuple, because imports make millions of them.
+    """
 
     address_key: bytes
     address_sealed: bytes
@@ -52,6 +56,10 @@ class Sealed(NamedTuple):
     country: str | None = None
     language: str | None = None
     timezone: str | None = None
+    attributes: str | None = None
+    attributes_sealed: bytes | None = None
+    topics: str | None = None
+    import_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +97,10 @@ async def _person(tx: Transaction, where: ColumnElement[bool]) -> Subscriber | N
 
 async def add(tx: Transaction, person: Sealed, now: datetime) -> None:
     """Store a person unless the mailbox is known."""
+    values = person._asdict()
+    values |= {name: json.loads(values[name]) if values[name] else None for name in ("attributes", "topics")}
     statement = insert_into(tx, subscribers).values(
-        **person._asdict(), key_version=CANONICAL_VERSION, created_at=now, changed_at=now
+        **values, key_version=CANONICAL_VERSION, created_at=now, changed_at=now
     )
     await tx.execute(statement.on_conflict_do_nothing(index_elements=["address_key"]))
 
@@ -150,6 +160,7 @@ async def move(tx: Transaction, event: SubscriptionEvent, where: ColumnElement[b
         SubscriptionEvent.CONFIRM: {"confirmed_at": now, "left_at": None},
         SubscriptionEvent.LEAVE: {"left_at": now},
         SubscriptionEvent.REJOIN: {"joined_at": now, "confirmed_at": None},
+        SubscriptionEvent.WITHDRAW: {"confirmed_at": None},
     }
     statement = update(subscriptions).where(_S.state.in_(subscription_origins(event)), where)
     moved = await tx.execute(statement.values(state=target, **facts[event]).returning(_S.id))

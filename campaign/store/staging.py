@@ -35,6 +35,7 @@ from campaign.store.dialects import insert_into, is_sqlite
 from campaign.store.engine import Transaction
 from campaign.store.ledger import Letter
 from campaign.store.people import Asked, Sealed
+from campaign.store.schema import Document, Id
 from campaign.store.schema.ledger import deliveries
 from campaign.store.schema.people import consents, subscribers, subscriptions, suppressions
 
@@ -51,10 +52,18 @@ staged: Final = Table(
     Column("country", String(2)),
     Column("language", String(35)),
     Column("timezone", String(64)),
+    Column("attributes", Document),
+    Column("attributes_sealed", LargeBinary),
+    Column("topics", Document),
+    Column("import_id", Id),
     prefixes=["TEMPORARY"],
     postgresql_on_commit="DELETE ROWS",
 )
 _T: Final = staged.c
+
+
+CHANGEABLE: Final = ("name_sealed", "country", "language", "timezone", "attributes", "attributes_sealed", "topics")
+"""What an import may change about somebody, in the order in which `Known` has it."""
 
 
 class Known(NamedTuple):
@@ -65,6 +74,9 @@ class Known(NamedTuple):
     country: str | None
     language: str | None
     timezone: str | None
+    attributes: dict[str, Any] | None
+    attributes_sealed: bytes | None
+    topics: list[str] | None
     subscription_id: int | None
     state: SubscriptionState | None
     left_at: datetime | None
@@ -96,7 +108,8 @@ async def known(tx: Transaction, list_id: int, wording_id: int, keys: Sequence[b
         consents.c.wording_id == wording_id,
         consents.c.given_at >= _S.joined_at,
     )
-    columns = (_P.id, _P.name_sealed, _P.country, _P.language, _P.timezone, _S.id, _S.state, _S.left_at)
+    person = [_P[name] for name in CHANGEABLE]
+    columns = (_P.id, *person, _S.id, _S.state, _S.left_at)
     found = select(_T.address_key, *columns, suppressions.c.reason, agreed.exists()).select_from(staged)
     found = found.outerjoin(suppressions, suppressions.c.address_key == _T.address_key)
     found = found.outerjoin(subscribers, _P.address_key == _T.address_key)
@@ -116,13 +129,15 @@ async def join(tx: Transaction, people: Sequence[Sealed], list_id: int, state: S
     rows = select(*(_T[name] for name in fields), literal(CANONICAL_VERSION), moment, moment)
     await tx.execute(_unless_there(tx, subscribers, (*fields, "key_version", "created_at", "changed_at"), rows))
     asked = literal(int(state is SubscriptionState.PENDING))
-    who = select(_P.id, literal(list_id), literal(state.value), literal(given.at, _S.joined_at.type), asked)
+    who = select(
+        _P.id, literal(list_id), literal(state.value), literal(given.at, _S.joined_at.type), asked, _T.import_id
+    )
     who = who.select_from(staged).join(subscribers, _P.address_key == _T.address_key)
     await tx.execute(_unless_there(tx, subscriptions, _SUBSCRIPTION, who))
     await tx.execute(insert(consents).from_select(_CONSENT, _consents(list_id, given)))
 
 
-_SUBSCRIPTION: Final = ("subscriber_id", "list_id", "state", "joined_at", "asked")
+_SUBSCRIPTION: Final = ("subscriber_id", "list_id", "state", "joined_at", "asked", "import_id")
 _CONSENT: Final = ("subscription_id", "wording_id", "source", "given_at", "recorded_by", "import_id")
 
 

@@ -67,7 +67,7 @@ def test_a_file_is_looked_over_and_imported(type_: Typist, people: Path) -> None
     assert "Add --yes" in type_.aside
     assert type_(*words, "--yes") == 0
     assert "line 5: 'nobody' is not an e-mail address" in type_.said
-    assert "shoe size" in type_.aside
+    assert "sealed: shoe-size" in type_.aside
     assert "people.rejects.csv" in type_.said
     done = type_.read(*words, "--yes")
     assert (done["rows_done"], done["unchanged"], done["refused"], done["duplicates"]) == (4, 2, 1, 1)
@@ -91,10 +91,10 @@ def test_a_name_that_would_paint_the_terminal_is_refused_and_shown_harmlessly(ty
 
 
 def test_files_and_words_that_are_wrong(type_: Typist, people: Path, tmp_path: Path) -> None:
-    latin = tmp_path / "latin.csv"
-    latin.write_bytes("email,name\nnew-01@example.org,Näme\n".encode("latin-1"))
-    assert type_("subscribers", "import", str(latin), "--list", "empty", *CONSENT, "--yes") == 2
-    assert "look at line 2" in type_.aside
+    mixed = tmp_path / "mixed.csv"
+    mixed.write_bytes("email,name\nnew-01@example.org,Näme\n".encode("latin-1") + "new-02@example.org,Näme\n".encode())
+    assert type_("subscribers", "import", str(mixed), "--list", "empty", *CONSENT, "--yes") == 2
+    assert "line 3 is UTF-8, line 2 is not" in type_.aside
     assert "CSV UTF-8" in type_.aside
     assert type_("subscribers", "import", str(tmp_path / "none.csv"), "--list", "empty", *CONSENT, "--yes") == 2
     assert type_("subscribers", "import", str(people), "--list", "nowhere", *CONSENT, "--yes") == 1

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.domain.addresses import Address
+from campaign.domain.attributes import Attribute, AttributeKind
 from campaign.domain.duplicates import Seen
 from campaign.domain.errors import BadInput
 from campaign.domain.people import Person, clean_name, folded, parse_person
-from campaign.domain.rows import ColumnsRefused, find_columns
+from campaign.domain.rows import ColumnsRefused, find_columns, guarded
 
 ALL = find_columns(["address", "name", "country", "language", "timezone"])
 
@@ -35,11 +36,61 @@ def test_columns_are_recognised_in_five_languages(header: list[str]) -> None:
 
 
 def test_columns_may_stand_anywhere_and_unknown_ones_are_told() -> None:
-    columns = find_columns(["Shoe size", "name", "", "e-mail"])
-    assert columns.ignored == ("Shoe size",)
-    assert columns.read(["43", "اسم", "?", "reader-01@example.org"]) == Person(
-        Address("reader-01", "example.org"), "اسم"
+    columns = find_columns(["Shoe size", "name", "", "e-mail", "!?"])
+    assert columns.ignored == ("!?",)
+    assert columns.undeclared == ("shoe-size",)
+    assert columns.read(["43", "اسم", "?", "reader-01@example.org", "x"]) == Person(
+        Address("reader-01", "example.org"), "اسم", notes={"shoe-size": "43"}
     )
+
+
+KINDS = {"gift": Attribute("gift", AttributeKind.NUMBER), "since": Attribute("since", AttributeKind.DAY)}
+
+
+def test_a_mapping_says_what_columns_are() -> None:
+    header = ["Kontakt", "Spende", "Dabei seit", "Notiz", "Themen", "Intern"]
+    mapping = {"kontakt": "address", "Spende": "gift", "Dabei seit": "since", "Intern": "-"}
+    columns = find_columns(header, KINDS, mapping)
+    row = ["reader-01@example.org", "12,5", "2026-01-31", "'=met at the fair", "Policy; art", "secret"]
+    assert columns.read(row) == Person(
+        Address("reader-01", "example.org"),
+        facts={"gift": 12.5, "since": "2026-01-31"},
+        notes={"notiz": "=met at the fair"},
+        topics=("policy", "art"),
+    )
+    assert columns.ignored == ("Intern",)
+    with pytest.raises(BadInput, match="number"):
+        columns.read(["reader-01@example.org", "much", "", "", "", ""])
+    assert columns.read(["reader-01@example.org", "", "", "", "", ""]) == Person(Address("reader-01", "example.org"))
+
+
+@pytest.mark.parametrize(
+    ("header", "mapping", "words"),
+    [
+        (["email", "gift", "Gift "], {}, "both called"),
+        (["email", "mail"], {}, "both mean the address"),
+        (["email"], {"mail": "address"}, "no column is called"),
+        (["email", "x", "X"], {"x": "name"}, "several columns"),
+        (["email", "x"], {"x": "not a name"}, "neither a field"),
+        (["x", "y"], {"x": "-"}, "--map"),
+    ],
+)
+def test_columns_that_cannot_be_told_apart_are_refused(header: list[str], mapping: dict[str, str], words: str) -> None:
+    with pytest.raises(ColumnsRefused, match=words):
+        find_columns(header, KINDS, mapping)
+
+
+@pytest.mark.parametrize(("name", "words"), [("=1+1", "formula"), ("@SUM(A1)", "formula"), ("12.05.1980", "date")])
+def test_what_is_no_name_is_refused(name: str, words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        find_columns(["email", "name"]).read(["reader-01@example.org", name])
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "plain", "'quoted", ""])
+def test_a_guarded_cell_reads_as_it_was(text: str) -> None:
+    columns = find_columns(["email", "note"])
+    assert guarded(text)[:1] not in set("=+-@")
+    assert columns.read(["reader-01@example.org", guarded(text)]).notes == ({"note": text} if text else {})
 
 
 def test_a_street_is_no_mailbox_where_there_is_a_better_column() -> None:

@@ -16,7 +16,7 @@ from campaign.store.engine import Store
 from tests.builders import a_kit
 from tests.clocks import FrozenClock
 
-_STAGED = "CREATE TEMPORARY TABLE staged_people (address_key, address_sealed, domain, name_sealed, country, language, timezone)"
+_STAGED = "CREATE TEMPORARY TABLE staged_people (address_key, address_sealed, domain, name_sealed, country, language, timezone, attributes, attributes_sealed, topics, import_id)"
 
 
 async def test_every_statement_of_a_chunk_begins_with_its_people(
