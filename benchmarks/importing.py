@@ -1,4 +1,4 @@
-"""Imports a made-up million into a fresh home, twice: rows a second, memory, and the ratio to reading CSV alone.
+"""Imports a made-up million into a fresh home, twice, and takes it back: rows a second, memory, ratio to reading CSV.
 
 `python -m benchmarks.importing [--database sqlite|postgresql] [--rows N]`
 """
@@ -22,6 +22,8 @@ _REPEATED: Final = 40
 _ENOUGH: Final = {"sqlite": 15_000, "postgresql": 5_000}
 """Rows a second at least."""
 _MEMORY: Final = 200.0
+_UNDO: Final = 60.0
+"""Seconds at most to take a million people back."""
 _CONSENT: Final = "I want your letters, form of the fair, 2027-01-11"
 _PLACES: Final = ("US,en,America/New_York", "GB,en,Europe/London", "BR,pt-BR,America/Sao_Paulo")
 
@@ -62,6 +64,11 @@ def measure(score: Score, database: str = "sqlite", rows: int = ROWS) -> None:
         score.check("changed by the second import", found["added"] + found["changed"] + found["refused"])
         score.at_most("MB of memory, the second time", again.memory, _MEMORY)
         print(f"       the second import: {rows / again.seconds:,.0f} rows/s", flush=True)
+        undone = place.measured("imports", "undo", "1", "--yes")
+        score.at_most("seconds of the undo", undone.seconds, _UNDO * max(rows / ROWS, 0.05))
+        score.at_most("MB of memory of the undo", undone.memory, _MEMORY)
+        people = json.loads(place.command("lists", "show", "everybody", "--json"))
+        score.check("people after the undo", people["active"])
 
 
 def _import(place: Installation, path: Path) -> tuple[Cost, dict[str, Any]]:

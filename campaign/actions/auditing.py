@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from campaign.actions.kit import Kit
 from campaign.domain.addresses import Address, mask
 from campaign.logs import masked
 from campaign.store import audit
-from campaign.store.audit import Entry
+from campaign.store.audit import Asked, Entry
 from campaign.store.engine import Transaction
+
+_PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,20 @@ async def note(kit: Kit, tx: Transaction, deed: Deed) -> None:
         after=_masked(deed.after),
     )
     await audit.add(tx, entry)
+
+
+async def entries(kit: Kit, asked: Asked, most: int | None = None) -> AsyncIterator[tuple[int, Entry]]:
+    """Give what was done, newest first, page by page."""
+    before: int | None = None
+    left = most
+    while left is None or left > 0:
+        async with kit.store.read() as tx:
+            page = await audit.entries(tx, asked, before, _PAGE if left is None else min(left, _PAGE))
+        for one in page:
+            yield one
+        if not page:
+            return
+        before, left = page[-1][0], None if left is None else left - len(page)
 
 
 def _masked(values: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from campaign.actions import listing
+from campaign.actions import listing, merging
 from campaign.actions.kit import Kit
 from campaign.actions.subscribing import Standing, standing
 from campaign.domain.addresses import AddressRefused, parse_address
 from campaign.domain.consent import SubscriptionState
 from campaign.domain.errors import BadInput
 from campaign.domain.people import SUPPRESSED, PersonRow, folded
-from campaign.store import consents, people, roster
+from campaign.store import consents, couples, people, roster
 from campaign.store.consents import Consent
 from campaign.store.people import Post
 from campaign.store.roster import Entry
@@ -28,6 +28,8 @@ class Page:
     since: datetime
     consents: tuple[Consent, ...]
     letters: tuple[Post, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    topics: tuple[str, ...] = ()
 
     def row(self) -> dict[str, Any]:
         """Return the page as plain data."""
@@ -38,6 +40,8 @@ class Page:
             "country": who.country,
             "language": who.language,
             "timezone": who.timezone,
+            "attributes": dict(self.attributes),
+            "topics": list(self.topics),
             "since": self.since,
             "suppressed": asdict(who.suppressed) if who.suppressed else None,
             "subscriptions": [
@@ -137,4 +141,6 @@ async def show(kit: Kit, address: str) -> Page:
         since = person.created_at if person else kit.clock.now()
         given = await consents.of_person(tx, person.id) if person else []
         letters = await people.letters_of(tx, person.id) if person else []
-    return Page(who, since, tuple(given), tuple(letters))
+        known = await couples.known(tx, person.id) if person else {}
+    facts, topics = merging.readable(kit, known)
+    return Page(who, since, tuple(given), tuple(letters), facts, topics)

@@ -27,8 +27,8 @@ def merged(kit: Kit, known: Mapping[str, Any], person: Person) -> dict[str, Any]
     if person.topics:
         found["topics"] = list(person.topics)
     found["attributes"] = {**(known["attributes"] or {}), **person.facts} or None
-    name = _opened(kit, known[_NAME], "name") if person.name else None
-    notes = json.loads(_opened(kit, known[_NOTES], SEALED) or "{}") if person.notes else {}
+    name = opened(kit, known[_NAME], "name") if person.name else None
+    notes = json.loads(opened(kit, known[_NOTES], SEALED) or "{}") if person.notes else {}
     renamed, noted = bool(person.name) and person.name != name, {**notes, **person.notes} != notes
     same = all(found[column] == known[column] for column in (*_PLAIN, "attributes"))
     if same and not renamed and not noted:
@@ -66,6 +66,13 @@ def taken_back(kit: Kit, sealed: bytes, present: Mapping[str, Any]) -> dict[str,
     return back
 
 
+def readable(kit: Kit, known: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return somebody's attributes, free text opened, and their topics."""
+    notes = opened(kit, known.get(_NOTES), SEALED)
+    values = {**(known.get("attributes") or {}), **(json.loads(notes) if notes else {})}
+    return dict(sorted(values.items())), tuple(known.get("topics") or ())
+
+
 def _each_back(now: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """Take attributes back one by one."""
     kept = dict(now)
@@ -79,9 +86,10 @@ def _each_back(now: dict[str, Any], before: dict[str, Any], after: dict[str, Any
 
 def _readable(kit: Kit, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values with the sealed ones opened, so that they can be compared."""
-    notes = _opened(kit, values[_NOTES], SEALED)
-    return {**values, _NAME: _opened(kit, values[_NAME], "name"), _NOTES: json.loads(notes) if notes else None}
+    notes = opened(kit, values[_NOTES], SEALED)
+    return {**values, _NAME: opened(kit, values[_NAME], "name"), _NOTES: json.loads(notes) if notes else None}
 
 
-def _opened(kit: Kit, sealed: bytes | None, purpose: str) -> str | None:
+def opened(kit: Kit, sealed: bytes | None, purpose: str) -> str | None:
+    """Open what may be there."""
     return kit.keys.open(sealed, purpose=purpose) if sealed else None

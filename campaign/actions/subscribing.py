@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from campaign.actions import listing
+from campaign.actions import auditing, listing
+from campaign.actions.auditing import Deed
 from campaign.actions.kit import Kit
 from campaign.domain.addresses import Address, parse_address
 from campaign.domain.consent import LIFTED_BY_CONFIRMING, SubscriptionState
@@ -69,12 +70,21 @@ async def leave_by_link(kit: Kit, token: str) -> Left:
     """
     link = kit.keys.read_link(Purpose.LEAVE, token)
     async with kit.store.begin() as tx:
-        standing = await people.subscription_by_id(tx, link.subscription)
+        standing = await _subscription_of(tx, link)
         person = await people.by_id(tx, standing.subscriber_id) if standing else None
         if standing is None or person is None or not await _was_theirs(tx, link, person):
             return Left()
         lists = {standing.list_id, *await people.audience_lists(tx, link.delivery)}
         return await _leave(kit, tx, person, sorted(lists))
+
+
+async def _subscription_of(tx: Transaction, link: Link) -> Subscription | None:
+    """Return the subscription that a link names, or (after a merge of two people) the one its letter names now."""
+    named = await people.subscription_by_id(tx, link.subscription)
+    if named is not None or not link.delivery:
+        return named
+    letter = await people.carrier(tx, link.delivery)
+    return await people.subscription_by_id(tx, letter.subscription_id) if letter and letter.subscription_id else None
 
 
 async def _was_theirs(tx: Transaction, link: Link, person: Subscriber) -> bool:
@@ -91,7 +101,10 @@ async def leave(kit: Kit, address: Address, slug: str | None = None) -> Left:
     async with kit.store.begin() as tx:
         wanted = await listing.require(tx, slug, retired=True) if slug else None
         person = await people.find(tx, kit.keys.address_key(address))
-        return await _leave(kit, tx, person, [wanted.id] if wanted else None) if person else Left()
+        left = await _leave(kit, tx, person, [wanted.id] if wanted else None) if person else Left()
+        if left.lists:
+            await auditing.note(kit, tx, Deed("subscriber.leave", address, after={"lists": left.lists}))
+        return left
 
 
 async def _leave(kit: Kit, tx: Transaction, person: Subscriber, list_ids: list[int] | None) -> Left:

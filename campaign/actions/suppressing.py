@@ -25,6 +25,8 @@ class Erased:
 
     person: bool
     suppressed: bool
+    receipt: str = ""
+    """By which the audit log knows this erasure; it says nothing about the person."""
     files: tuple[Path, ...] = ()
 
 
@@ -60,5 +62,7 @@ async def erase(kit: Kit, address: Address) -> Erased:
             await ledger.suppress_person(tx, key, now=now, reason=Reason.ERASED.value)
         await ledger.forget_person(tx, key)
         gone = await people.forget(tx, key)
+        receipt = f"{now:%Y%m%d}-{kit.clock.token(6)}"
+        await auditing.note(kit, tx, Deed("subscriber.erase", f"receipt {receipt}", after={"known": bool(gone)}))
     _log.info("person_erased", known=bool(gone))
-    return Erased(bool(gone), made, await asyncio.to_thread(mentioning, kit.settings.home / IMPORTS, address))
+    return Erased(bool(gone), made, receipt, await asyncio.to_thread(mentioning, kit.settings.home / IMPORTS, address))

@@ -18,7 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from campaign import __version__
 from campaign.cli.output import one_line, show_error
-from campaign.cli.running import use_home
+from campaign.cli.running import use_command, use_home
 from campaign.domain.errors import BadInput, CampaignError
 
 FAILED: Final = 1
@@ -56,11 +56,14 @@ PLACES: Final[dict[str, Place]] = {
     ),
     "demo": _bare("demo", "demo_app", _SETTING_UP, "Show everything once, with a throw-away home and no real mail."),
     "db": Place("operations", "db_app", _SETTING_UP, "Upgrade and check the database."),
+    "operators": Place("operators", "operators_app", _SETTING_UP, "Say who may do what at this command line."),
+    "audit": _bare("operators", "audit_app", _SETTING_UP, "Show who did what, before and after."),
     "run": _bare("daemon", "daemon_app", _SETTING_UP, "Run the daemon: plans, sends, and serves the pages."),
     "articles": Place("content", "articles_app", _CONTENT, "Import, find and edit articles."),
     "keydates": Place("keydates", "keydates_app", _CONTENT, "See the key dates that campaigns stand around."),
     "lists": Place("lists", "lists_app", _PEOPLE, "Make and edit lists."),
     "attributes": Place("attributes", "attributes_app", _PEOPLE, "Declare what else is known about people."),
+    "consents": Place("consents", "consents_app", _PEOPLE, "Show how somebody came to be mailed."),
     "segments": Place("segments", "segments_app", _PEOPLE, "Save rules about people as live audiences."),
     "imports": Place("imports", "imports_app", _PEOPLE, "See imports; go on with one, or take it back."),
     "suppressions": Place("suppressions", "suppressions_app", _PEOPLE, "Say who must never be mailed."),
@@ -102,6 +105,7 @@ class FrontDoor(TyperGroup):
         """Load the command that is called."""
         if args and args[0] in PLACES:
             self.commands[args[0]] = _load(args[0])
+            use_command(args[0], "" if PLACES[args[0]].bare or len(args) == 1 else args[1])
         return super().resolve_command(ctx, args)
 
 

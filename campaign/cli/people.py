@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from campaign.cli import corrections
 from campaign.cli.output import as_json, confirm, hint, json_text, progress, record, say, table, warn
 from campaign.cli.running import with_kit
 
@@ -139,6 +140,10 @@ def show(address: Who, *, json: Json = False) -> None:
     _say_page(page)
 
 
+subscribers_app.command("edit")(corrections.edit)
+subscribers_app.command("merge")(corrections.merge)
+
+
 @subscribers_app.command("leave")
 def leave(address: Who, *, list_: OneList = None, yes: Yes = False) -> None:
     """Let a person leave one list, or every list. Letters that wait for them are taken out."""
@@ -169,6 +174,7 @@ def erase(address: Who, *, yes: Yes = False) -> None:
     who = _address(address)
     confirm(f"Erase {who}? This cannot be undone.", yes=yes)
     done = with_kit(lambda kit: suppressing.erase(kit, who))
+    say(f"Receipt: {done.receipt}")
     say(f"Erased {who}." if done.person else f"Nobody has the address {who}. It is kept from imports all the same.")
     if done.files:
         warn(f"Files of refused rows still hold the address; delete them: {', '.join(map(str, done.files))}")
@@ -267,6 +273,8 @@ def _say_page(page: Page) -> None:
             ("country", who.country),
             ("language", who.language),
             ("time zone", who.timezone),
+            *page.attributes.items(),
+            ("topics", page.topics),
             ("known since", page.since),
             ("suppressed", who.suppressed and f"{who.suppressed.reason.value}, since {who.suppressed.since:%Y-%m-%d}"),
         ]

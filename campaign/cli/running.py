@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _HOME: Final[ContextVar[Path | None]] = ContextVar("campaign_home", default=None)
+_COMMAND: Final[ContextVar[tuple[str, str]]] = ContextVar("campaign_command", default=("", ""))
 _KEYS: Final = ("secret_keys", "suppression_key", "seal_keys")
 
 
 def use_home(home: Path | None) -> None:
     """Remember what `--home` said, for this command."""
     _HOME.set(home)
+
+
+def use_command(group: str, command: str) -> None:
+    """Remember which command this is, because an operator may do some and not others."""
+    _COMMAND.set((group, command))
 
 
 def home_asked() -> Path | None:
@@ -40,7 +46,9 @@ def settings_here() -> Settings:
 
 
 def operator() -> str:
-    """Name who types: the system user, as `local:<user>`."""
+    """Name who types: whom CAMPAIGN_OPERATOR names, else the system user, as `local:<user>`."""
+    if named := os.environ.get("CAMPAIGN_OPERATOR", "").strip():
+        return f"local:{named}"
     try:
         return f"local:{getpass.getuser()}"
     except (KeyError, OSError):  # a container may run under a number that has no name
@@ -65,8 +73,11 @@ def with_kit(verb: Callable[[Kit], Awaitable[T]], *needs: str) -> T:
 
     async def run() -> T:
         from campaign import bootstrap
+        from campaign.actions import staffing
+        from campaign.domain.operators import right_for
 
         async with bootstrap.kit(settings, operator=operator()) as kit:
+            await staffing.require(kit, right_for(*_COMMAND.get()))
             return await verb(kit)
 
     return asyncio.run(run())

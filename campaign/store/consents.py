@@ -16,7 +16,7 @@ from sqlalchemy import exists, insert, literal, select, update
 from campaign.domain.consent import Source
 from campaign.store.dialects import insert_into
 from campaign.store.engine import Transaction
-from campaign.store.schema.people import consents, lists, subscriptions, wordings
+from campaign.store.schema.people import consents, imports, lists, subscriptions, wordings
 
 _C: Final = consents.c
 _W: Final = wordings.c
@@ -93,3 +93,31 @@ async def of_person(tx: Transaction, subscriber_id: int) -> list[Consent]:
     mine = mine.join(lists, lists.c.id == subscriptions.c.list_id).join(wordings, _W.id == _C.wording_id)
     rows = await tx.execute(mine.where(subscriptions.c.subscriber_id == subscriber_id).order_by(_C.id))
     return [Consent(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One consent with all that proves it: the words, the way, who recorded it, from which file."""
+
+    list: str
+    state: str
+    wording: str
+    locale: str
+    source: Source
+    given_at: datetime
+    confirmed_at: datetime | None
+    recorded_by: str
+    import_id: int | None
+    file: str | None
+    file_sha256: bytes | None
+
+
+async def evidence(tx: Transaction, subscriber_id: int) -> list[Evidence]:
+    """Return every consent of a person with what proves it, oldest first."""
+    s, i = subscriptions.c, imports.c
+    how = (_W.text, _W.locale, _C.source, _C.given_at, _C.confirmed_at, _C.recorded_by, _C.import_id)
+    mine = select(lists.c.slug, s.state, *how, i.file, i.digest).select_from(consents)
+    mine = mine.join(subscriptions, s.id == _C.subscription_id).join(lists, lists.c.id == s.list_id)
+    mine = mine.join(wordings, _W.id == _C.wording_id).outerjoin(imports, i.id == _C.import_id)
+    rows = await tx.execute(mine.where(s.subscriber_id == subscriber_id).order_by(_C.given_at, _C.id))
+    return [Evidence(*row) for row in rows]

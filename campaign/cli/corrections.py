@@ -1,0 +1,63 @@
+"""Commands that correct what is known about people, lent to `subscribers`. The verbs do the work."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from campaign.cli.output import confirm, hint, say
+from campaign.cli.running import with_kit
+
+Who = Annotated[str, typer.Argument(help="A whole address.", metavar="ADDRESS")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Word = Annotated[str | None, typer.Option(help='"" takes it away.')]
+
+
+def edit(
+    address: Who,
+    *,
+    name: Word = None,
+    country: Word = None,
+    language: Word = None,
+    timezone: Word = None,
+    topics: Annotated[str | None, typer.Option(help='Topics, divided by commas; "" takes them all away.')] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An attribute. Repeat for more.")
+    ] = None,
+) -> None:
+    """Correct what is known about one person: the parts that options name."""
+    from campaign.actions import correcting
+    from campaign.domain.addresses import parse_address
+    from campaign.domain.errors import BadInput
+    from campaign.domain.rows import parse_topics
+
+    values = {}
+    for word in set_ or ():
+        key, equals, value = word.partition("=")
+        if not equals or not key.strip():
+            raise BadInput(f"--set {word} names no attribute and value.", remedy="Write --set gift=20.")
+        values[key.strip()] = value
+    chosen = None if topics is None else parse_topics(topics)
+    wish = correcting.Edit(name, country, language, timezone, chosen, values)
+    who = parse_address(address)
+    changed = with_kit(lambda kit: correcting.edit(kit, who, wish))
+    say(f"Changed {who}." if changed else f"Nothing changed about {who}.")
+
+
+def merge(
+    address: Who,
+    other: Annotated[str, typer.Argument(help="The other mailbox of the same person.", metavar="OTHER")],
+    *,
+    yes: Yes = False,
+) -> None:
+    """Make one person of two mailboxes: letters go to ADDRESS from now on, and nothing to OTHER."""
+    from campaign.actions import correcting
+    from campaign.domain.addresses import parse_address
+
+    kept, gone = parse_address(address), parse_address(other)
+    confirm(f"Are {kept} and {gone} one person, who reads {kept}?", yes=yes)
+    done = with_kit(lambda kit: correcting.merge(kit, kept, gone))
+    say(f"{kept} has what {gone} had: {done.lists:,} more lists.")
+    if done.letters:
+        hint(f"{done.letters:,} letters that waited for {gone} were taken out.")

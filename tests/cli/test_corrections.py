@@ -1,0 +1,82 @@
+"""What is known about people is corrected at the command line; two mailboxes become one person; consents are proved."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests.cli.homes import Typist
+
+KEPT, OTHER = "reader-01@example.org", "reader-02@example.org"
+
+
+def on(typist: Typist, slug: str) -> dict[str, str]:
+    return {row["address"]: row["state"] for row in typist.read("subscribers", "list", "--list", slug)}
+
+
+def test_what_is_known_is_corrected_part_by_part(type_: Typist) -> None:
+    assert type_("attributes", "add", "gift", "--kind", "number") == 0
+    words = ("--name", "Zoë", "--country", "ke", "--topics", "Policy, art", "--set", "gift=12", "--set", "note=met us")
+    assert type_("subscribers", "edit", KEPT, *words) == 0
+    page = type_.read("subscribers", "show", KEPT)
+    assert (page["name"], page["country"], page["topics"]) == ("Zoë", "KE", ["policy", "art"])
+    assert page["attributes"] == {"gift": 12, "note": "met us"}
+    assert type_("subscribers", "edit", KEPT, *words) == 0
+    assert "Nothing changed" in type_.said
+    assert type_("subscribers", "edit", KEPT, "--name", "", "--topics", "", "--set", "gift=", "--set", "note=") == 0
+    page = type_.read("subscribers", "show", KEPT)
+    assert (page["name"], page["country"], page["topics"], page["attributes"]) == ("", "KE", [], {})
+    for wrong in (("--set", "gift"), ("--set", "gift=much"), ("--country", "Kenya"), ("--set", "Gift!=1")):
+        assert type_("subscribers", "edit", KEPT, *wrong) == 2
+    assert type_("subscribers", "edit", "nobody@example.org", "--name", "x") == 1
+    (entry, *_) = type_.read("audit", "--about", KEPT)
+    assert "met us" not in str(entry)
+    assert "Zoë" not in str(type_.read("audit"))
+
+
+def test_two_mailboxes_become_one_person(type_: Typist) -> None:
+    assert type_("subscribers", "add", OTHER, "--list", "empty", "--consent", "By phone") == 0
+    assert type_("subscribers", "edit", OTHER, "--set", "note=tall", "--topics", "art") == 0
+    assert type_("subscribers", "merge", KEPT, OTHER, "--yes") == 0
+    assert "1 more lists" in type_.said
+    assert on(type_, "empty") == {KEPT: "active"}
+    assert OTHER not in on(type_, "supporters")
+    page = type_.read("subscribers", "show", KEPT)
+    assert page["attributes"] == {"note": "tall"}
+    assert page["topics"] == ["art"]
+    assert len([one for one in page["consents"] if one["list"] == "supporters"]) == 2
+    assert type_("suppressions", "check", OTHER) == 1
+    assert type_("subscribers", "merge", KEPT, OTHER, "--yes") == 1
+    assert type_("subscribers", "merge", KEPT, "Reader-01@EXAMPLE.org", "--yes") == 2
+
+
+def test_who_left_with_the_kept_mailbox_has_left(type_: Typist) -> None:
+    assert type_("subscribers", "leave", KEPT, "--yes") == 0
+    assert type_("subscribers", "merge", KEPT, OTHER, "--yes") == 0
+    assert on(type_, "supporters")[KEPT] == "left"
+
+
+@pytest.mark.parametrize("who", [KEPT, OTHER])
+def test_nobody_is_mailed_around_a_complaint_by_a_merge(type_: Typist, who: str) -> None:
+    assert type_("suppressions", "add", who, "--reason", "complained", "--yes") == 0
+    assert type_("subscribers", "merge", KEPT, OTHER, "--yes") == 1
+    assert "complained" in type_.aside
+    assert {KEPT, OTHER} <= on(type_, "supporters").keys()
+
+
+def test_a_proof_says_everything_and_can_be_checked(type_: Typist, tmp_path: Path) -> None:
+    out = tmp_path / "proof.txt"
+    assert type_("consents", "proof", KEPT, "--out", str(out)) == 0
+    assert out.stat().st_mode & 0o777 == 0o600
+    text = out.read_text("utf-8")
+    body, _, last = text.rstrip("\n").rpartition("\n")
+    digest = hashlib.sha256((body + "\n").encode()).hexdigest()
+    assert last == f"SHA-256 of the lines above: {digest}"
+    assert "Yes, please. A sheet of paper, 2026" in text
+    assert "subscribers.csv, import 1, SHA-256" in text
+    assert type_("consents", "proof", KEPT, "--out", str(out)) == 2
+    [consent] = type_.read("consents", "proof", KEPT)["consents"]
+    assert (consent["list"], consent["source"]) == ("supporters", "import")
+    assert type_("consents", "proof", "nobody@example.org") == 1
