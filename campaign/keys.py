@@ -20,6 +20,11 @@ _NONCE: Final = 12
 _ID: Final = 4
 
 
+def key_id(blob: bytes) -> str:
+    """Return the id of the key under which something is sealed."""
+    return blob[:_ID].hex()
+
+
 class SealBroken(CampaignError):
     """A sealed field cannot be opened with the keys at hand."""
 
@@ -72,6 +77,20 @@ class Keyring:
             return cipher.decrypt(blob[_ID : _ID + _NONCE], blob[_ID + _NONCE :], purpose.encode()).decode()
         except InvalidTag as error:
             raise SealBroken from error
+
+    @property
+    def newest(self) -> str:
+        """The id of the key that seals from now on, as hexadecimal digits; it tells nothing about the key."""
+        return self._newest.hex()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the seal keys on the ring, newest first."""
+        return tuple(one.hex() for one in self._seals)
+
+    def reseal(self, blob: bytes, *, purpose: str) -> bytes | None:
+        """Return what is sealed under an older key under the newest one; None where that is so already."""
+        return None if blob[:_ID] == self._newest else self.seal(self.open(blob, purpose=purpose), purpose=purpose)
 
     def sign_link(self, link: Link) -> str:
         """Return the token that a letter carries for `link`, under the newest secret."""

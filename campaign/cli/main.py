@@ -57,6 +57,7 @@ PLACES: Final[dict[str, Place]] = {
     "demo": _bare("demo", "demo_app", _SETTING_UP, "Show everything once, with a throw-away home and no real mail."),
     "db": Place("operations", "db_app", _SETTING_UP, "Upgrade and check the database."),
     "operators": Place("operators", "operators_app", _SETTING_UP, "Say who may do what at this command line."),
+    "keys": Place("keys", "keys_app", _SETTING_UP, "Check what is sealed, and put it under a fresh key."),
     "audit": _bare("operators", "audit_app", _SETTING_UP, "Show who did what, before and after."),
     "run": _bare("daemon", "daemon_app", _SETTING_UP, "Run the daemon: plans, sends, and serves the pages."),
     "articles": Place("content", "articles_app", _CONTENT, "Import, find and edit articles."),
