@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from campaign.actions import auditing, suppressing
+from campaign.actions import auditing, journaling, suppressing
 from campaign.actions.auditing import Deed
 from campaign.actions.kit import Kit
 from campaign.actions.rejecting import Refused
@@ -16,6 +16,7 @@ from campaign.actions.unpacking import look_over, open_text
 from campaign.domain.addresses import parse_address
 from campaign.domain.consent import Reason
 from campaign.domain.errors import BadInput, NotFound
+from campaign.domain.journal import Line, What
 from campaign.domain.shapes import is_line
 from campaign.domain.sheets import Record, Sheet
 from campaign.domain.suppressing import Layout, Target, parse_target
@@ -152,6 +153,8 @@ async def _suppress(kit: Kit, found: list[tuple[bytes, Reason]]) -> int:
     async with kit.store.begin() as tx:
         added = await suppressions.add_all(tx, found, now, kit.operator)
         await ledger.suppress_people(tx, [key for key, _ in found], now=now, reason="suppressed")
+        lines = [Line(now, What.SUPPRESSED, key, reason=reason) for key, reason in found]
+        await journaling.write(kit, lines if added else [])
     return added
 
 

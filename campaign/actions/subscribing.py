@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from campaign.actions import auditing, listing
+from campaign.actions import auditing, journaling, listing
 from campaign.actions.auditing import Deed
 from campaign.actions.kit import Kit
 from campaign.domain.addresses import Address, parse_address
 from campaign.domain.consent import LIFTED_BY_CONFIRMING, SubscriptionState
 from campaign.domain.errors import NotFound
+from campaign.domain.journal import Line, What
 from campaign.domain.tokens import Link, Purpose
 from campaign.store import consents, ledger, people, suppressions
 from campaign.store.engine import Transaction, repeated
@@ -58,7 +59,8 @@ async def confirm_by_link(kit: Kit, token: str) -> Confirmed:
         if not await people.confirm(tx, [standing.id], now):
             return Confirmed.GONE
         await consents.confirm(tx, standing.id, now)
-        await suppressions.lift(tx, person.address_key)
+        if await suppressions.lift(tx, person.address_key):
+            await journaling.write(kit, [Line(now, What.LIFTED, person.address_key)])
     return Confirmed.ACTIVE
 
 
@@ -111,8 +113,11 @@ async def _leave(kit: Kit, tx: Transaction, person: Subscriber, list_ids: list[i
     now = kit.clock.now()
     ended = set(await people.leave(tx, person.id, list_ids, now))
     await ledger.suppress_person(tx, person.address_key, now=now, reason="left")
-    names = [one.list_name for one in await people.subscriptions_of(tx, person.id) if one.id in ended]
-    return Left(tuple(names))
+    left = [one for one in await people.subscriptions_of(tx, person.id) if one.id in ended]
+    if left:
+        slugs = tuple(one.list for one in left)
+        await journaling.write(kit, [Line(now, What.LEFT, person.address_key, slugs)])
+    return Left(tuple(one.list_name for one in left))
 
 
 @dataclass(frozen=True, slots=True)

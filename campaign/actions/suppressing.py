@@ -6,12 +6,13 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from campaign.actions import auditing
+from campaign.actions import auditing, journaling
 from campaign.actions.auditing import Deed
 from campaign.actions.kit import Kit
 from campaign.actions.rejecting import IMPORTS, mentioning
 from campaign.domain.addresses import Address
 from campaign.domain.consent import Reason
+from campaign.domain.journal import Line, What
 from campaign.logs import get_log
 from campaign.store import ledger, people, suppressions
 from campaign.store.engine import repeated
@@ -41,6 +42,7 @@ async def suppress(kit: Kit, address: Address, reason: Reason = Reason.BLOCKED) 
         made = await suppressions.add(tx, key, reason, now=now, recorded_by=kit.operator)
         await ledger.suppress_person(tx, key, now=now, reason=reason.value)
         if made:
+            await journaling.write(kit, [Line(now, What.SUPPRESSED, key, reason=reason)])
             await auditing.note(kit, tx, Deed("suppression.add", address, after={"reason": reason}))
     _log.info("address_suppressed", reason=reason.value, changed=made)
     return made
@@ -62,6 +64,7 @@ async def erase(kit: Kit, address: Address) -> Erased:
             await ledger.suppress_person(tx, key, now=now, reason=Reason.ERASED.value)
         await ledger.forget_person(tx, key)
         gone = await people.forget(tx, key)
+        await journaling.write(kit, [Line(now, What.ERASED, key)])
         receipt = f"{now:%Y%m%d}-{kit.clock.token(6)}"
         await auditing.note(kit, tx, Deed("subscriber.erase", f"receipt {receipt}", after={"known": bool(gone)}))
     _log.info("person_erased", known=bool(gone))

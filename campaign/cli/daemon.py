@@ -61,12 +61,13 @@ def run(
 async def _work(settings: Settings, stopping: asyncio.Event, door: Any, *, until_idle: bool) -> None:
     """Open the kit, look whether it may work on this database, and work."""
     from campaign import bootstrap
-    from campaign.actions import guarding
+    from campaign.actions import guarding, journaling
     from campaign.runtime.daemon import Bell, Daemon
 
     bell = Bell()
     async with bootstrap.kit(settings, operator="daemon", parts=bootstrap.Parts(doorbell=bell)) as kit:
         await guarding.check_keys(kit)
+        await journaling.replay(kit)
         services: list[Service] = []
         if door is not None:
             from campaign.runtime.serving import pages

@@ -69,6 +69,19 @@ def current(*, json: Json = False) -> None:
         hint("Run: campaign db upgrade")
 
 
+@db_app.command("replay")
+def replay() -> None:
+    """After restoring a backup: tell the database who left or was erased since. The daemon's start does it, too."""
+    from campaign.actions import journaling
+
+    told = with_kit(journaling.replay)
+    say(
+        f"{told:,} wishes from the journal are in force again."
+        if told
+        else "The database knows all that the journal says."
+    )
+
+
 @db_app.command("check")
 def check() -> None:
     """Compare the tables with what this version expects; exit status 1 when they differ."""

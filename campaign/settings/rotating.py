@@ -1,4 +1,4 @@
-"""Puts a fresh seal key before the others in `.env`, or takes all but the newest out. It never touches anything else."""
+"""Puts a fresh seal key before the others in `.env`, or takes all but the newest out. It touches nothing else."""
 
 from __future__ import annotations
 

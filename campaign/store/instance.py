@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from campaign.store.dialects import insert_into
 from campaign.store.engine import Transaction
@@ -35,6 +35,17 @@ async def register(tx: Transaction, mine: Instance, now: datetime) -> None:
     """Write down whose database this is, unless somebody did."""
     values = {"id": _ROW, "instance_id": mine.instance_id, "fingerprint": mine.fingerprint, "created_at": now}
     await tx.execute(insert_into(tx, instance).values(values).on_conflict_do_nothing(index_elements=["id"]))
+
+
+async def journal_to(tx: Transaction) -> int:
+    """Return up to which byte of the journal this database was told what it says."""
+    found = await tx.execute(select(instance.c.journal_to).where(instance.c.id == _ROW))
+    return int(found.scalar_one_or_none() or 0)
+
+
+async def set_journal_to(tx: Transaction, byte: int) -> None:
+    """Write down up to which byte this database was told."""
+    await tx.execute(update(instance).where(instance.c.id == _ROW).values(journal_to=byte))
 
 
 async def sealed_sample(tx: Transaction) -> list[bytes]:

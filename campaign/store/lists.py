@@ -62,6 +62,11 @@ async def change(tx: Transaction, list_id: int, terms: Terms) -> None:
     await tx.execute(update(lists).where(_L.id == list_id).values(**_values(terms)))
 
 
+async def ids_of(tx: Transaction, slugs: Sequence[str]) -> list[int]:
+    """Return the ids of those of the lists that there are."""
+    return list((await tx.execute(select(_L.id).where(_L.slug.in_(slugs)))).scalars())
+
+
 async def reopen(tx: Transaction, list_id: int) -> None:
     """Open a list again whose end came, because it has a later one now."""
     await tx.execute(update(lists).where(_L.id == list_id).values(retired_at=None))

@@ -179,9 +179,22 @@ async def rejoin(tx: Transaction, subscription_id: int, now: datetime) -> bool:
     return bool(await move(tx, SubscriptionEvent.REJOIN, _S.id == subscription_id, now))
 
 
-async def leave(tx: Transaction, subscriber_id: int, list_ids: Sequence[int] | None, now: datetime) -> list[int]:
-    """Let a person leave some lists, or (None) every list; return the ids of the subscriptions that ended."""
+async def leave(
+    tx: Transaction,
+    subscriber_id: int,
+    list_ids: Sequence[int] | None,
+    now: datetime,
+    *,
+    before: datetime | None = None,
+) -> list[int]:
+    """Let a person leave some lists, or (None) every list; return the ids of the subscriptions that ended.
+
+    With `before` only those that were joined and confirmed by then.
+    """
     mine = _S.subscriber_id == subscriber_id
+    if before is not None:
+        mine &= func.coalesce(_S.confirmed_at, _S.joined_at) <= before
+        mine &= _S.joined_at <= before
     return await move(tx, SubscriptionEvent.LEAVE, mine if list_ids is None else mine & _S.list_id.in_(list_ids), now)
 
 
