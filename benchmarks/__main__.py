@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import importing, kills, letters, scale, year
+from benchmarks import import_kills, importing, kills, letters, scale, year
 from benchmarks.audit import Score
 from benchmarks.installation import DATABASES
 
@@ -26,6 +26,7 @@ def proof(score: Score) -> None:
     for database in DATABASES:
         for daemons in (1, 2):
             kills.prove(kills.Plan(database=database, daemons=daemons, seed=daemons), score)
+        import_kills.prove(import_kills.Plan(database=database), score)
     year.measure(score, "postgresql")
     letters.measure(score, "postgresql")
     importing.measure(score, "postgresql")

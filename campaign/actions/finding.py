@@ -53,23 +53,29 @@ class Page:
         }
 
 
-async def rows(kit: Kit, slug: str | None = None) -> AsyncIterator[PersonRow]:
-    """Give everybody on one list, or on all of them, one row for each person and list.
+async def rows(kit: Kit, slug: str | None = None, state: str | None = None) -> AsyncIterator[PersonRow]:
+    """Give everybody on one list, or on all of them, one row for each person and list; on demand those in one state.
 
     Rows come page by page, each from a short look at the database; who moves meanwhile may be seen in either state.
     """
+    async for entry in entries(kit, slug):
+        if entry.list is not None and (state is None or state_of(entry) == state):
+            yield row_of(kit, entry)
+
+
+async def entries(kit: Kit, slug: str | None = None) -> AsyncIterator[Entry]:
+    """Give everybody on one list, or on all of them, sealed, one for each person and list."""
     async with kit.store.read() as tx:
-        wanted = [await listing.require(tx, slug, retired=True)] if slug else None
+        wanted = await listing.require(tx, slug, retired=True) if slug else None
     if wanted is None:
         async for entry in _everybody(kit):
-            if entry.list is not None:
-                yield row_of(kit, entry)
+            yield entry
         return
     for state in (SubscriptionState.ACTIVE, SubscriptionState.PENDING, SubscriptionState.LEFT):
         after = 0
-        while page := await _page(kit, wanted[0].id, state, after):
+        while page := await _page(kit, wanted.id, state, after):
             for entry in page:
-                yield row_of(kit, entry)
+                yield entry
             after = page[-1].subscriber_id
 
 
@@ -120,13 +126,18 @@ async def find(kit: Kit, text: str) -> AsyncIterator[PersonRow]:
             yield row
 
 
+def state_of(entry: Entry) -> str:
+    """Return the state that a list of people shows: suppressed, or that of the subscription."""
+    return SUPPRESSED if entry.suppressed else (entry.state.value if entry.state else "")
+
+
 def row_of(kit: Kit, entry: Entry) -> PersonRow:
     """Open what a list of people shows about one of them."""
     return PersonRow(
         kit.keys.open(entry.address_sealed, purpose="address"),
         kit.keys.open(entry.name_sealed, purpose="name") if entry.name_sealed else "",
         entry.list or "",
-        SUPPRESSED if entry.suppressed else (entry.state.value if entry.state else ""),
+        state_of(entry),
         entry.country,
         entry.language,
         entry.timezone,

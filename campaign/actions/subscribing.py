@@ -81,12 +81,20 @@ async def leave_by_link(kit: Kit, token: str) -> Left:
 
 
 async def _subscription_of(tx: Transaction, link: Link) -> Subscription | None:
-    """Return the subscription that a link names, or (after a merge of two people) the one its letter names now."""
+    """Return the subscription that a link names, or the one that its letter is about now.
+
+    They differ where two people were merged, or an import was undone and made again.
+    """
     named = await people.subscription_by_id(tx, link.subscription)
     if named is not None or not link.delivery:
         return named
     letter = await people.carrier(tx, link.delivery)
-    return await people.subscription_by_id(tx, letter.subscription_id) if letter and letter.subscription_id else None
+    if letter is None or letter.subscription_id is not None:
+        return await people.subscription_by_id(tx, letter.subscription_id or 0) if letter else None
+    person = await people.find(tx, letter.address_key)
+    lists = await people.audience_lists(tx, link.delivery)
+    mine = await people.subscriptions_of(tx, person.id) if person else []
+    return next((one for one in mine if one.list_id in lists), None)
 
 
 async def _was_theirs(tx: Transaction, link: Link, person: Subscriber) -> bool:

@@ -64,13 +64,16 @@ async def undo(kit: Kit, import_id: int, progress: Progress = lambda _done: None
     if found.state is State.UNDONE:
         return Undone()
     async with kit.store.begin() as tx:
-        await imports.begin_undo(tx, import_id, kit.clock.now())
+        if await imports.begin_undo(tx, import_id, kit.clock.now()):
+            after = {"import": import_id, "list": found.list}
+            await auditing.note(kit, tx, Deed("import.undo", found.file, after=after))
     done = await _take_back(kit, import_id, await _take_away(kit, import_id, progress))
     await _release(kit, import_id)
     async with kit.store.begin() as tx:
         if await imports.finish_undo(tx, import_id, kit.clock.now()):
-            after = {"import": import_id, "list": found.list, "kept": done.kept, "restored": done.restored}
-            await auditing.note(kit, tx, Deed("import.undo", found.file, after={**after, "taken": done.taken}))
+            taken = (await imports.every(tx, import_id))[0].undone
+            after = {"import": import_id, "list": found.list, "taken": taken}
+            await auditing.note(kit, tx, Deed("import.undone", found.file, after=after))
     return done
 
 
@@ -98,7 +101,8 @@ async def _take_back(kit: Kit, import_id: int, done: Undone) -> Undone:
             now, restored = kit.clock.now(), 0
             present = await undos.present(tx, [one.subscriber_id for one in changes])
             for one in changes:
-                back = merging.taken_back(kit, one.sealed, present[one.subscriber_id]) if one.sealed else {}
+                known = present.get(one.subscriber_id)
+                back = merging.taken_back(kit, one.sealed, known) if one.sealed and known else {}
                 if back:
                     await people.change(tx, one.subscriber_id, back, now)
                     restored += 1

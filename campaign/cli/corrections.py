@@ -1,7 +1,8 @@
-"""Commands that correct what is known about people, lent to `subscribers`. The verbs do the work."""
+"""Commands that correct and export what is known about people, lent to `subscribers`. The verbs do the work."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,6 +44,30 @@ def edit(
     who = parse_address(address)
     changed = with_kit(lambda kit: correcting.edit(kit, who, wish))
     say(f"Changed {who}." if changed else f"Nothing changed about {who}.")
+
+
+def export(
+    out: Annotated[Path, typer.Argument(help="The file to write: .csv, or .json.", metavar="FILE")],
+    *,
+    list_: Annotated[str | None, typer.Option("--list", help="Only this list.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only active, pending, left or suppressed ones.")] = None,
+    yes: Yes = False,
+) -> None:
+    """Write people into a file: one row for each person and list, with topics and attributes.
+
+    No spreadsheet runs a cell of it, and an import reads it as it is. It holds addresses in the clear, for your eyes
+    only: delete it when it has done its work.
+    """
+    from campaign.actions import exporting
+    from campaign.domain.errors import BadInput
+
+    if out.suffix not in {".csv", ".json"}:
+        raise BadInput(f"{out.name} is neither .csv nor .json.", remedy="Write campaign subscribers export people.csv")
+    if out.exists():
+        confirm(f"Replace {out}?", yes=yes)
+    order = exporting.Order(out, list_, state, json=out.suffix == ".json")
+    count = with_kit(lambda kit: exporting.export(kit, order))
+    say(f"Wrote {count:,} rows into {out}")
 
 
 def merge(

@@ -1,4 +1,4 @@
-"""The options by which `new` and `edit` take wishes, with what their help says. It never reads one."""
+"""The options by which commands take wishes, with what their help says. It never decides about one."""
 
 from __future__ import annotations
 
@@ -116,3 +116,16 @@ Each = Annotated[
     bool | None,
     typer.Option("--each-edition/--once-for-all", rich_help_panel=_RULES, help="Approve every edition by itself."),
 ]
+
+
+def pairs_of(words: list[str]) -> dict[str, str]:
+    """Read `COLUMN=FIELD`; a column's own name may hold the sign, too."""
+    from campaign.domain.errors import BadInput
+
+    found = {}
+    for word in words:
+        column, equals, name = word.rpartition("=")
+        if not equals or not column.strip() or not name.strip():
+            raise BadInput(f"--map {word} names no column and field.", remedy='Write --map "Your mail=address".')
+        found[column.strip()] = name.strip().casefold()
+    return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from campaign.cli import corrections
+from campaign.cli.options import pairs_of
 from campaign.cli.output import as_json, confirm, hint, json_text, progress, record, say, table, warn
 from campaign.cli.running import with_kit
 
@@ -66,7 +67,7 @@ def import_(
 
     from campaign.actions.importing import Order
 
-    order = Order(file, list_, consent, confirm=ask, dry_run=dry_run, mapping=_mapping(map_ or []))
+    order = Order(file, list_, consent, confirm=ask, dry_run=dry_run, mapping=pairs_of(map_ or []))
     if not yes and not dry_run:
         hint(f"{file.name}, looked over: {_counts(_run_import(replace(order, dry_run=True), 'Looking over'))}.")
         confirm(f"Import it into {list_}?", yes=False)
@@ -107,11 +108,16 @@ def add(
 
 
 @subscribers_app.command("list")
-def list_(*, list_: OneList = None, json: Json = False) -> None:
+def list_(
+    *,
+    list_: OneList = None,
+    state: Annotated[str | None, typer.Option(help="Only active, pending, left or suppressed ones.")] = None,
+    json: Json = False,
+) -> None:
     """List subscribers, one row for each person and list. `suppressed` means that they are never mailed."""
     from campaign.actions import finding
 
-    _show_rows(lambda kit: finding.rows(kit, list_), json=json, empty="Nobody yet.")
+    _show_rows(lambda kit: finding.rows(kit, list_, state), json=json, empty="Nobody yet.")
 
 
 @subscribers_app.command("find")
@@ -142,6 +148,7 @@ def show(address: Who, *, json: Json = False) -> None:
 
 subscribers_app.command("edit")(corrections.edit)
 subscribers_app.command("merge")(corrections.merge)
+subscribers_app.command("export")(corrections.export)
 
 
 @subscribers_app.command("leave")
@@ -191,19 +198,6 @@ def _run_import(order: Order, label: str) -> Report:
 
     with progress(label) as show_done:
         return with_kit(lambda kit: importing.run(kit, order, lambda rows, _rate: show_done(rows)))
-
-
-def _mapping(words: list[str]) -> dict[str, str]:
-    """Read `COLUMN=FIELD`; a column's own name may hold the sign, too."""
-    from campaign.domain.errors import BadInput
-
-    found = {}
-    for word in words:
-        column, equals, name = word.rpartition("=")
-        if not equals or not column.strip() or not name.strip():
-            raise BadInput(f"--map {word} names no column and field.", remedy='Write --map "Your mail=address".')
-        found[column.strip()] = name.strip().casefold()
-    return found
 
 
 def _report_row(done: Report) -> dict[str, Any]:

@@ -136,9 +136,10 @@ def _import(row: Any) -> Import:
     return Import(**{**values, "reading": values["reading"] or {}}, tally=Tally(*row[len(names) :]))
 
 
-async def begin_undo(tx: Transaction, import_id: int, now: datetime) -> None:
-    """Say that an import is being undone: from now on nobody goes on with it."""
-    await tx.execute(update(imports).where(_I.id == import_id, _I.undoing_at.is_(None)).values(undoing_at=now))
+async def begin_undo(tx: Transaction, import_id: int, now: datetime) -> bool:
+    """Say that an import is being undone: from now on nobody goes on with it. Return False when that was so."""
+    begun = update(imports).where(_I.id == import_id, _I.undoing_at.is_(None)).values(undoing_at=now)
+    return bool((await tx.execute(begun)).rowcount)
 
 
 async def count_undone(tx: Transaction, import_id: int, people: int) -> None:

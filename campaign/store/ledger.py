@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, delete, or_, select, true, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, or_, select, true, tuple_, update
 
 from campaign.domain.delivery import Event, Kind, State
 from campaign.domain.editions import EditionState
@@ -243,18 +243,20 @@ async def forget_person(tx: Transaction, address_key: bytes) -> None:
     The keyed hash stays.
     """
     who = select(subscribers.c.id).where(subscribers.c.address_key == address_key).scalar_subquery()
-    theirs = or_(_D.subscriber_id == who, and_(_D.edition_id.is_(None), _D.address_key == address_key))
+    await _blank(tx, or_(_D.subscriber_id == who, and_(_D.edition_id.is_(None), _D.address_key == address_key)))
+
+
+async def forget_letters_of(tx: Transaction, people: Select[tuple[int]]) -> None:
+    """Do the same for the letters of people who are about to be deleted."""
+    await _blank(tx, _D.subscriber_id.in_(people))
+
+
+async def _blank(tx: Transaction, theirs: ColumnElement[bool]) -> None:
     mine = select(_D.id).where(theirs)
     events = select(delivery_events.c.id).where(delivery_events.c.delivery_id.in_(mine))
     await tx.execute(delete(delivery_replies).where(delivery_replies.c.event_id.in_(events)))
     blank = {"address_sealed": None, "slots_sealed": None, "subscriber_id": None, "subscription_id": None}
     await tx.execute(update(deliveries).where(theirs).values(blank))
-
-
-def forget_letters_of(people: Select[tuple[int]]) -> Update:
-    """Return the statement that leaves letters in the ledger without the people, who are about to be deleted."""
-    theirs = update(deliveries).where(_D.subscriber_id.in_(people))
-    return theirs.values(subscriber_id=None, subscription_id=None)
 
 
 async def sending_editions(tx: Transaction) -> list[int]:

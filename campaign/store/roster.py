@@ -32,6 +32,9 @@ class Entry:
     list: str | None
     state: SubscriptionState | None
     suppressed: Reason | None
+    attributes: dict[str, Any] | None
+    attributes_sealed: bytes | None
+    topics: Sequence[str] | None
 
 
 async def on_list(tx: Transaction, list_id: int, state: SubscriptionState, after: int) -> Sequence[Entry]:
@@ -61,7 +64,9 @@ async def of_people(tx: Transaction, ids: Sequence[int]) -> Sequence[Entry]:
 def _entries() -> Select[Any]:
     columns = (_P.id, _P.address_sealed, _P.name_sealed, _P.country, _P.language, _P.timezone)
     reason = func.coalesce(suppressions.c.reason, suppressed_domains.c.reason, type_=suppressions.c.reason.type)
-    whole = select(*columns, lists.c.slug, _S.state, reason).select_from(subscribers)
+    whole = select(
+        *columns, lists.c.slug, _S.state, reason, _P.attributes, _P.attributes_sealed, _P.topics
+    ).select_from(subscribers)
     whole = whole.outerjoin(subscriptions, _S.subscriber_id == _P.id).outerjoin(lists, lists.c.id == _S.list_id)
     whole = whole.outerjoin(suppressions, and_(suppressions.c.address_key == _P.address_key))
     return whole.outerjoin(suppressed_domains, suppressed_domains.c.domain == _P.domain)

@@ -33,14 +33,17 @@ class Taken:
 async def take_away(tx: Transaction, import_id: int, after: int, now: datetime) -> Taken | None:
     """Take away the next subscriptions that an import added, with their consents, and people who then have none.
 
-    Those of people who left since, or consented otherwise, stay, and no longer count as the import's. None: all done.
+    Those of people who left since, confirmed by a letter, or consented otherwise stay, and no longer count as the
+    import's. None: all done.
     """
     added = select(_S.id).where(_S.import_id == import_id, _S.id > after).order_by(_S.id).limit(CHUNK).subquery()
     last, seen = (await tx.execute(select(func.max(added.c.id), func.count()))).one()
     if not seen:
         return None
     mine = and_(_S.import_id == import_id, _S.id > after, _S.id <= last)
-    otherwise = exists().where(_C.subscription_id == _S.id, or_(_C.import_id.is_(None), _C.import_id != import_id))
+    await tx.execute(select(_S.id).where(mine).with_for_update())  # nobody leaves or confirms between two statements
+    others = or_(_C.import_id.is_(None), _C.import_id != import_id, _C.confirmed_at.is_not(None))
+    otherwise = exists().where(_C.subscription_id == _S.id, others)
     kept = await tx.execute(
         update(subscriptions).where(mine, or_(_S.state == SubscriptionState.LEFT, otherwise)).values(import_id=None)
     )
@@ -61,7 +64,7 @@ async def _forget(tx: Transaction, import_id: int, ids: tuple[int, int]) -> None
     """Delete the people whom the import brought and who are on no list now; others are nobody's doing any more."""
     near = and_(_P.import_id == import_id, _P.id >= ids[0], _P.id <= ids[1])
     alone = ~exists().where(_S.subscriber_id == _P.id)
-    await tx.execute(ledger.forget_letters_of(select(_P.id).where(near, alone)))
+    await ledger.forget_letters_of(tx, select(_P.id).where(near, alone))
     await tx.execute(delete(subscribers).where(near, alone))
 
 
@@ -103,9 +106,10 @@ async def changes(tx: Transaction, import_id: int) -> list[Change]:
 
 
 async def present(tx: Transaction, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
-    """Return what can be changed about people, by id."""
+    """Return what can be changed about people, by id, and hold it so until the transaction ends."""
     names = ("name_sealed", "country", "language", "timezone", "attributes", "attributes_sealed", "topics")
-    rows = await tx.execute(select(_P.id, *(_P[name] for name in names)).where(_P.id.in_(ids)))
+    found = select(_P.id, *(_P[name] for name in names)).where(_P.id.in_(ids)).with_for_update()
+    rows = await tx.execute(found)
     return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
 
 
@@ -129,5 +133,5 @@ async def undone(tx: Transaction, found: Sequence[Change]) -> None:
 
 async def take_consents(tx: Transaction, import_id: int) -> int:
     """Take away the next consents that an import recorded for people who were on the list before."""
-    some = select(_C.id).where(_C.import_id == import_id).limit(CHUNK)
+    some = select(_C.id).where(_C.import_id == import_id, _C.confirmed_at.is_(None)).limit(CHUNK)
     return int((await tx.execute(delete(consents).where(_C.id.in_(some)))).rowcount)

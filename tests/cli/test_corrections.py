@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from pathlib import Path
 
@@ -80,3 +81,29 @@ def test_a_proof_says_everything_and_can_be_checked(type_: Typist, tmp_path: Pat
     [consent] = type_.read("consents", "proof", KEPT)["consents"]
     assert (consent["list"], consent["source"]) == ("supporters", "import")
     assert type_("consents", "proof", "nobody@example.org") == 1
+
+
+@pytest.mark.parametrize("value", ["=1+1", "@x", "-1", "plain", 'with, comma and "marks"'])
+def test_what_is_exported_is_safe_in_a_spreadsheet_and_reads_the_same_again(
+    type_: Typist, tmp_path: Path, value: str
+) -> None:
+    assert type_("attributes", "add", "member", "--kind", "yes-no") == 0
+    words = ("--set", f"note={value}", "--set", "member=yes", "--topics", "art, policy", "--name", "Zoë, of the fair")
+    assert type_("subscribers", "edit", KEPT, *words) == 0
+    page = type_.read("subscribers", "show", KEPT)
+    out = tmp_path / "people.csv"
+    assert type_("subscribers", "export", str(out), "--list", "supporters", "--state", "active") == 0
+    assert "25 rows" in type_.said
+    assert out.stat().st_mode & 0o777 == 0o600
+    cells = [cell for line in csv.reader(out.read_text("utf-8-sig").splitlines()) for cell in line]
+    assert not [cell for cell in cells if cell[:1] in set("=+-@")]
+    ignored = ("--map", "list=-", "--map", "state=-")
+    done = type_.read("subscribers", "import", str(out), "--list", "supporters", "--consent", "x", "--yes", *ignored)
+    assert (done["added"], done["refused"], done["duplicates"]) == (0, 0, 0)
+    again = type_.read("subscribers", "show", KEPT)
+    assert {**page, "consents": [], "letters": []} == {**again, "consents": [], "letters": []}
+    assert type_("subscribers", "export", str(out)) == 2
+    assert type_("subscribers", "export", str(tmp_path / "people.xlsx")) == 2
+    assert type_("subscribers", "export", str(tmp_path / "people.json"), "--list", "empty") == 0
+    assert (tmp_path / "people.json").read_text("utf-8") == "[]\n"
+    assert [row["action"] for row in type_.read("audit", "--action", "subscriber.export")] == ["subscriber.export"] * 2

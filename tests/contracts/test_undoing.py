@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from campaign.domain.attributes import Attribute, AttributeKind
 from campaign.domain.errors import Conflict, NotFound
 from campaign.domain.lists import Terms
 from campaign.domain.people import parse_person
+from campaign.domain.tokens import Link, Purpose
 from campaign.store import undos
 from campaign.store.engine import Store
 from campaign.store.imports import State
@@ -154,6 +156,41 @@ async def test_letters_that_wait_for_people_who_are_taken_away_do_not_go(kit: Ki
     async with kit.store.read() as tx:
         [letter] = (await tx.execute(select(deliveries.c.state, deliveries.c.subscriber_id))).all()
     assert (letter.state.value, letter.subscriber_id) == ("suppressed", None)
+
+
+async def test_somebody_who_confirmed_by_the_letter_stays(kit: Kit, bring: Import) -> None:
+    first = await bring("reader-01@example.org,,,,", "reader-02@example.org,,,,", confirm=True)
+    async with kit.store.read() as tx:
+        about = (deliveries.c.id, deliveries.c.subscription_id, deliveries.c.address_key)
+        key = kit.keys.address_key(parse_address("reader-01@example.org"))
+        letter = (await tx.execute(select(*about).where(deliveries.c.address_key == key))).one()
+    link = kit.keys.sign_link(Link(Purpose.CONFIRM, letter.subscription_id, letter.id))
+    assert await subscribing.confirm_by_link(kit, link) is subscribing.Confirmed.ACTIVE
+    done = await undoing.undo(kit, first)
+    assert (done.taken, done.kept) == (1, 1)
+    [row, consented] = await everything(kit)
+    assert (row[0], [state for _, state in row[-1]], consented) == ("reader-01@example.org", ["active"], 1)
+
+
+async def test_nothing_names_a_person_whom_an_undo_took_away(kit: Kit, bring: Import) -> None:
+    first = await bring("reader-01@example.org,,,,", confirm=True)
+    await undoing.undo(kit, first)
+    async with kit.store.read() as tx:
+        columns = (deliveries.c.address_sealed, deliveries.c.slots_sealed, deliveries.c.subscriber_id)
+        assert [tuple(row) for row in await tx.execute(select(*columns))] == [(None, None, None)]
+
+
+async def test_a_leave_during_an_undo_is_not_lost(kit: Kit, bring: Import, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On PostgreSQL a leave that begins while a chunk is under way waits for it, and finds nobody; or comes first."""
+    first = await bring(*(f"reader-0{n}@example.org,,,," for n in range(1, 4)))
+    leaving = asyncio.create_task(subscribing.leave(kit, parse_address("reader-02@example.org")))
+    undone, _ = await asyncio.gather(undoing.undo(kit, first), leaving)
+    left = [row for row in (await everything(kit))[:-1] if row[0] == "reader-02@example.org"]
+    assert undone.taken + undone.kept == 3
+    if leaving.result().lists:
+        assert [state for _, state in left[0][-1]] == ["left"]
+    else:
+        assert left == []
 
 
 class Power(Exception):

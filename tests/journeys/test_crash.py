@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import kills
+from benchmarks import import_kills, kills
 from benchmarks.audit import Score
 from tests.postgres import PostgresUnavailableError
 from tests.programs import missing
@@ -22,6 +22,17 @@ def test_a_daemon_that_is_killed_loses_and_doubles_nothing(database: str, daemon
     plan = kills.Plan(database=database, daemons=daemons, letters=400, kills=3, slow=0.1, longest=0.4, seed=11)
     try:
         kills.prove(plan, score)
+    except PostgresUnavailableError as error:
+        missing(f"PostgreSQL cannot run here: {error}")
+    assert score.failed == []
+
+
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def test_an_import_and_an_undo_that_are_killed_end_as_if_nobody_had(database: str) -> None:
+    score = Score()
+    plan = import_kills.Plan(database=database, rows=12_000, kills=3, longest=1.6, seed=5)
+    try:
+        import_kills.prove(plan, score)
     except PostgresUnavailableError as error:
         missing(f"PostgreSQL cannot run here: {error}")
     assert score.failed == []
