@@ -12,7 +12,6 @@ from campaign.actions.auditing import Deed
 from campaign.actions.kit import Kit
 from campaign.domain.attributes import Attribute, AttributeKind, checked
 from campaign.domain.errors import Conflict, NotFound
-from campaign.domain.segments import fields_of
 from campaign.store import attributes, segments
 from campaign.store.attributes import Held
 from campaign.store.engine import Transaction
@@ -80,9 +79,7 @@ async def remove(kit: Kit, name: str) -> int:
     """
     async with kit.store.read() as tx:
         found = await _require(tx, name)
-        for segment in await segments.every(tx):
-            if name in fields_of(await segments.read(tx, segment.rule)):
-                raise Conflict(f"The segment {segment.slug} asks for {name}.", remedy="Change or retire it first.")
+        await _refuse_asked_for(tx, name)
     cleared = after = 0
     while True:
         async with kit.store.begin() as tx:
@@ -94,10 +91,16 @@ async def remove(kit: Kit, name: str) -> int:
         cleared, after = cleared + len(without), page[-1].id
         await kit.store.give_way()
     async with kit.store.begin() as tx:
+        await _refuse_asked_for(tx, name)
         await attributes.remove(tx, name)
         deed = Deed("attribute.remove", name, before={"kind": found.kind}, after={"people": cleared})
         await auditing.note(kit, tx, deed)
     return cleared
+
+
+async def _refuse_asked_for(tx: Transaction, name: str) -> None:
+    if asking := await segments.naming_field(tx, name):
+        raise Conflict(f"The segment {asking[0]} asks for {name}.", remedy="Change or retire it first.")
 
 
 def _without(kit: Kit, attribute: Attribute, held: Held) -> Held | None:

@@ -15,7 +15,7 @@ from campaign.domain.editions import check_slug
 from campaign.domain.errors import BadInput, Conflict, NotFound
 from campaign.domain.lists import Terms, checked
 from campaign.domain.localtime import end_of_day, parse_zone
-from campaign.store import lists
+from campaign.store import lists, segments
 from campaign.store.engine import Transaction
 from campaign.store.lists import MailingList
 
@@ -71,14 +71,21 @@ async def retire(kit: Kit, slug: str) -> bool:
     """
     async with kit.store.begin() as tx:
         found = await require(tx, slug, retired=True)
-        using = await lists.campaigns_of(tx, found.id)
-        if using:
-            msg = f"The list {slug} is in the audience of {', '.join(using)}."
-            raise Conflict(msg, remedy=f"Cancel it first (campaign cancel {using[0]}), or give it other lists.")
+        await refuse_in_use(tx, found)
         closed = await lists.retire(tx, found.id, kit.clock.now())
         if closed:
             await auditing.note(kit, tx, Deed("list.retire", slug))
         return closed
+
+
+async def refuse_in_use(tx: Transaction, found: MailingList) -> None:
+    """Raise Conflict where a campaign's audience or a segment's rule names a list: without it they mean others."""
+    if using := await lists.campaigns_of(tx, found.id):
+        msg = f"The list {found.slug} is in the audience of {', '.join(using)}."
+        raise Conflict(msg, remedy=f"Cancel it first (campaign cancel {using[0]}), or give it other lists.")
+    if naming := await segments.naming_list(tx, found.slug):
+        msg = f"The rule of the segment {', '.join(naming)} names the list {found.slug}."
+        raise Conflict(msg, remedy=f"Change it first: campaign segments edit {naming[0]} --rule '…', or retire it.")
 
 
 async def show(kit: Kit, slug: str) -> Counted:

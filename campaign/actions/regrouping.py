@@ -10,8 +10,8 @@ from typing import Any
 from campaign.actions import auditing, listing, segmenting
 from campaign.actions.auditing import Deed
 from campaign.actions.kit import Kit
-from campaign.domain.errors import BadInput, Conflict
-from campaign.store import lists, regroups, segments
+from campaign.domain.errors import BadInput
+from campaign.store import regroups, segments
 from campaign.store.engine import Transaction
 from campaign.store.regroups import Between
 
@@ -56,13 +56,12 @@ async def forecast(kit: Kit, order: Order) -> Counts:
 async def run(kit: Kit, order: Order, progress: Progress = lambda _people: None) -> int:
     """Do it; return how many people came to the target. What is interrupted, the same again goes on with.
 
-    Raises Conflict where a campaign uses a list that would be retired.
+    Raises Conflict where a campaign or a segment names a list that would be retired.
     """
     async with kit.store.begin() as tx:
         between = await _between(tx, order)
-        if order.how is Regroup.MERGE and (using := await lists.campaigns_of(tx, between.source)):
-            msg = f"The list {order.source} is in the audience of {', '.join(using)}."
-            raise Conflict(msg, remedy=f"Give it the other list first: campaign edit {using[0]} --list {order.target}.")
+        if order.how is Regroup.MERGE:
+            await listing.refuse_in_use(tx, await listing.require(tx, order.source, retired=True))
         deed = Deed(f"list.{order.how}", order.source, after={"to": order.target, "segment": order.segment})
         await auditing.note(kit, tx, deed)
     came = after = seen = 0

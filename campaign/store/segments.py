@@ -17,7 +17,22 @@ from campaign.domain.attributes import Value
 from campaign.domain.consent import SubscriptionState
 from campaign.domain.editions import CampaignState
 from campaign.domain.segment_rules import Vocabulary, parse_rule
-from campaign.domain.segments import JOINED, LANGUAGE, And, Compare, Known, Not, OneOf, OnList, Op, Or, Rule, Topic
+from campaign.domain.segments import (
+    JOINED,
+    LANGUAGE,
+    And,
+    Compare,
+    Known,
+    Not,
+    OneOf,
+    OnList,
+    Op,
+    Or,
+    Rule,
+    Topic,
+    fields_of,
+    lists_of,
+)
 from campaign.store import attributes
 from campaign.store.engine import Transaction
 from campaign.store.schema.ledger import campaigns
@@ -83,6 +98,18 @@ async def used_by(tx: Transaction, slug: str) -> list[tuple[str, int]]:
     c = campaigns.c
     rows = await tx.execute(select(c.slug, c.id, c.definition).where(c.state != CampaignState.RETIRED).order_by(c.slug))
     return [(name, id_) for name, id_, definition in rows if definition.get("segment") == slug]
+
+
+async def naming_list(tx: Transaction, slug: str) -> list[str]:
+    """Return the segments in use whose rule names a list."""
+    words = await vocabulary(tx)
+    return [one.slug for one in await every(tx) if slug in lists_of(parse_rule(one.rule, words))]
+
+
+async def naming_field(tx: Transaction, name: str) -> list[str]:
+    """Return the segments in use whose rule asks for a field or an attribute."""
+    words = await vocabulary(tx)
+    return [one.slug for one in await every(tx) if name in fields_of(parse_rule(one.rule, words))]
 
 
 async def people(tx: Transaction, rule: Rule, after: int, most: int) -> list[int]:

@@ -77,6 +77,15 @@ def test_a_segment_is_saved_tried_counted_and_retired(office: Typist) -> None:
     assert [one["segment"] for one in office.read("segments", "list", "--all")] == ["givers"]
 
 
+def test_a_list_that_a_rule_names_is_neither_retired_nor_merged_away(office: Typist) -> None:
+    assert office("segments", "add", "outsiders", 'not list "empty"') == 0
+    for words in (("retire", "empty"), ("merge", "empty", "supporters")):
+        assert office("lists", *words, "--yes") == 1
+        assert "outsiders names the list empty" in office.aside
+    assert office("segments", "retire", "outsiders", "--yes") == 0
+    assert office("lists", "merge", "empty", "supporters", "--yes") == 0
+
+
 def test_a_broken_rule_is_shown_where_it_breaks(office: Typist) -> None:
     assert office("segments", "add", "broken", 'country = "US" and and gift > 1') == 2
     lines = office.aside.splitlines()
