@@ -81,9 +81,9 @@ async def bring_in(
 
     `reason` is for rows that name none that we know. Raises FileRefused or ColumnsRefused before anything is written.
     """
-    await asyncio.to_thread(look_over, path)
+    looked = await asyncio.to_thread(look_over, path)
     tally = Tally()
-    with open_text(path) as file:
+    with open_text(path, looked.encoding) as file:
         records = iter(Sheet(file.readline))
         first = next(records, Record(1, []))
         layout = Layout(first.cells)
@@ -197,6 +197,8 @@ async def remove(kit: Kit, text: str, because: str = "") -> Reason:
             found = own.reason if own else None
             _require_words(found, why)
             await suppressions.remove(tx, key)
+            if found is not None:
+                await journaling.write(kit, [Line(kit.clock.now(), What.LIFTED, key, reason=found)])
         if found is None:
             raise NotFound(f"{target} is not suppressed.", remedy="campaign suppressions check says why somebody is.")
         subject = target.mailbox or f"domain {target.domain}"

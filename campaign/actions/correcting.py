@@ -40,7 +40,7 @@ async def edit(kit: Kit, address: Address, wish: Edit) -> bool:
     """Correct what is known about somebody; return False when it was so. Raises BadInput for what cannot be read."""
     async with kit.store.begin() as tx:
         person = await _require(kit, tx, address)
-        known = await couples.known(tx, person.id)
+        known = (await people.changeable(tx, [person.id]))[person.id]
         changes = _changes(kit, known, wish, await attributes.every(tx))
         changes = {name: value for name, value in changes.items() if value != known[name]}
         if not changes:
@@ -114,10 +114,12 @@ async def merge(kit: Kit, kept: Address, other: Address) -> Merged:
     async with kit.store.begin() as tx:
         mine, theirs = await _require(kit, tx, kept), await _require(kit, tx, other)
         await _refuse_suppressed(tx, (mine, kept), (theirs, other))
-        changes = _gaps(kit, await couples.known(tx, mine.id), await couples.known(tx, theirs.id))
+        known = await people.changeable(tx, [mine.id, theirs.id])
+        changes = _gaps(kit, known[mine.id], known[theirs.id])
         if changes:
             await people.change(tx, mine.id, changes, now)
         await suppressions.add(tx, gone, Reason.LEFT, now=now, recorded_by=f"{kit.operator}, merging")
+        await couples.drop_pending(tx, theirs.id)
         letters = await ledger.suppress_person(tx, gone, now=now, reason="merged")
         lists = await couples.join(tx, mine.id, theirs.id, now)
         await auditing.note(kit, tx, Deed("subscriber.merge", kept, after={"other": other.wire, "lists": lists}))

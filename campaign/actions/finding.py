@@ -14,7 +14,7 @@ from campaign.domain.addresses import AddressRefused, parse_address
 from campaign.domain.consent import SubscriptionState
 from campaign.domain.errors import BadInput
 from campaign.domain.people import SUPPRESSED, PersonRow, folded
-from campaign.store import consents, couples, people, roster
+from campaign.store import consents, people, roster
 from campaign.store.consents import Consent
 from campaign.store.people import Post
 from campaign.store.roster import Entry
@@ -152,6 +152,6 @@ async def show(kit: Kit, address: str) -> Page:
         since = person.created_at if person else kit.clock.now()
         given = await consents.of_person(tx, person.id) if person else []
         letters = await people.letters_of(tx, person.id) if person else []
-        known = await couples.known(tx, person.id) if person else {}
+        known = await people.known_of(tx, person.id) if person else {}
     facts, topics = merging.readable(kit, known)
     return Page(who, since, tuple(given), tuple(letters), facts, topics)

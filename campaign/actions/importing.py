@@ -235,7 +235,7 @@ class _Import:
         if step is Step.REFUSE:
             batch.refused.append(Refused(row.line, why_refused(membership), row.cells))
             return False
-        found = {name: getattr(known, name) for name in staging.CHANGEABLE}
+        found = {name: getattr(known, name) for name in people.CHANGEABLE}
         changes = merging.merged(self._kit, found, row.person)
         if changes and known.subscriber_id is not None:
             batch.change[known.subscriber_id] = changes

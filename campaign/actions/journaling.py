@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -60,16 +61,23 @@ async def replay(kit: Kit) -> int:
     if path.stat().st_size < start:
         _log.warning("journal_shorter", expected=start, found=path.stat().st_size)
         start = 0
+    lifted = await asyncio.to_thread(_lifted, path, start)
     told = 0
     for end, chunk in _chunks(path, start):
         async with kit.store.begin() as tx:
             for line in chunk:
-                told += await _tell(kit, tx, line)
+                told += await _tell(kit, tx, line, lasting=lifted.get(line.key, line.at) <= line.at)
             await instance.set_journal_to(tx, end)
         await kit.store.give_way()
     if told:
         _log.warning("journal_replayed", wishes=told)
     return told
+
+
+def _lifted(path: Path, start: int) -> dict[bytes, datetime]:
+    """Return when suppressions were lifted last, by mailbox: what was said before must not be in force for a moment."""
+    lines = (line for _, chunk in _chunks(path, start) for line in chunk)
+    return {line.key: line.at for line in lines if line.what is What.LIFTED}
 
 
 def _chunks(path: Path, start: int) -> Iterator[tuple[int, list[Line]]]:
@@ -90,12 +98,16 @@ def _chunks(path: Path, start: int) -> Iterator[tuple[int, list[Line]]]:
             yield at, found
 
 
-async def _tell(kit: Kit, tx: Transaction, line: Line) -> bool:
+async def _tell(kit: Kit, tx: Transaction, line: Line, *, lasting: bool) -> bool:
+    """Put a wish in force; `lasting` says that no later line lifts the suppression it speaks of."""
     now = kit.clock.now()
     if line.what is What.LIFTED:
-        return await suppressions.lift(tx, line.key)
+        by_operator = line.reason is not None
+        return await (suppressions.remove if by_operator and lasting else suppressions.lift)(tx, line.key)
+    if line.what is What.SUPPRESSED and not lasting:
+        return False
     changed = False
-    if line.what is not What.LEFT:
+    if line.what is not What.LEFT and lasting:
         reason = line.reason or (Reason.ERASED if line.what is What.ERASED else Reason.BLOCKED)
         changed = await suppressions.add(tx, line.key, reason, now=line.at, recorded_by="journal")
     person = await people.find(tx, line.key)

@@ -99,7 +99,7 @@ async def _take_back(kit: Kit, import_id: int, done: Undone) -> Undone:
             if not changes:
                 return done
             now, restored = kit.clock.now(), 0
-            present = await undos.present(tx, [one.subscriber_id for one in changes])
+            present = await people.changeable(tx, [one.subscriber_id for one in changes])
             for one in changes:
                 known = present.get(one.subscriber_id)
                 back = merging.taken_back(kit, one.sealed, known) if one.sealed and known else {}

@@ -21,7 +21,10 @@ class What(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One wish: when, what, and whose, by the keyed hash of the mailbox. `lists` are short names, None means all."""
+    """One wish: when, what, and whose, by the keyed hash of the mailbox. `lists` are short names, None means all.
+
+    `reason` is that of the suppression; at a lifting it says that an operator took away a suppression of that reason.
+    """
 
     at: datetime
     what: What

@@ -62,6 +62,23 @@ class Sealed(NamedTuple):
     import_id: int | None = None
 
 
+CHANGEABLE: Final = ("name_sealed", "country", "language", "timezone", "attributes", "attributes_sealed", "topics")
+"""What can be changed about somebody, by column."""
+
+
+async def known_of(tx: Transaction, subscriber_id: int) -> dict[str, Any]:
+    """Return what can be changed about one person, to be looked at."""
+    found = select(*(_P[name] for name in CHANGEABLE)).where(_P.id == subscriber_id)
+    row = (await tx.execute(found)).one_or_none()
+    return {} if row is None else dict(zip(CHANGEABLE, row, strict=True))
+
+
+async def changeable(tx: Transaction, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Return what can be changed about people, by id, and hold it so while this transaction writes."""
+    found = select(_P.id, *(_P[name] for name in CHANGEABLE)).where(_P.id.in_(ids))
+    return {row[0]: dict(zip(CHANGEABLE, row[1:], strict=True)) for row in await tx.execute(found.with_for_update())}
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """One person on one list."""

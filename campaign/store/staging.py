@@ -34,7 +34,7 @@ from campaign.store.consents import Given
 from campaign.store.dialects import insert_into, is_sqlite
 from campaign.store.engine import Transaction
 from campaign.store.ledger import Letter
-from campaign.store.people import Asked, Sealed
+from campaign.store.people import CHANGEABLE, Asked, Sealed
 from campaign.store.schema import Document, Id
 from campaign.store.schema.ledger import deliveries
 from campaign.store.schema.people import consents, subscribers, subscriptions, suppressions
@@ -62,12 +62,11 @@ staged: Final = Table(
 _T: Final = staged.c
 
 
-CHANGEABLE: Final = ("name_sealed", "country", "language", "timezone", "attributes", "attributes_sealed", "topics")
-"""What an import may change about somebody, in the order in which `Known` has it."""
-
-
 class Known(NamedTuple):
-    """What is known about a mailbox: the person, where they stand with one list, a suppression, and their consent."""
+    """What is known about a mailbox: the person, where they stand with one list, a suppression, and their consent.
+
+    What can be changed about a person stands in the order of `CHANGEABLE`.
+    """
 
     subscriber_id: int | None
     name_sealed: bytes | None

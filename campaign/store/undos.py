@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import and_, delete, exists, func, insert, or_, select, update
 
@@ -103,14 +103,6 @@ async def changes(tx: Transaction, import_id: int) -> list[Change]:
     columns = (_X.id, _X.subscriber_id, _X.confirmed, _X.before_sealed)
     rows = await tx.execute(select(*columns).where(_X.import_id == import_id).order_by(_X.id).limit(CHUNK))
     return [Change(*row) for row in rows]
-
-
-async def present(tx: Transaction, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
-    """Return what can be changed about people, by id, and hold it so until the transaction ends."""
-    names = ("name_sealed", "country", "language", "timezone", "attributes", "attributes_sealed", "topics")
-    found = select(_P.id, *(_P[name] for name in names)).where(_P.id.in_(ids)).with_for_update()
-    rows = await tx.execute(found)
-    return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
 
 
 async def withdraw(tx: Transaction, import_id: int, subscriber_ids: Sequence[int], now: datetime) -> int:

@@ -53,6 +53,14 @@ def test_two_mailboxes_become_one_person(type_: Typist) -> None:
     assert type_("subscribers", "merge", KEPT, "Reader-01@EXAMPLE.org", "--yes") == 2
 
 
+def test_what_the_other_mailbox_never_confirmed_is_not_brought_along(type_: Typist) -> None:
+    assert type_("subscribers", "add", OTHER, "--list", "empty") == 0
+    assert type_("subscribers", "merge", KEPT, OTHER, "--yes") == 0
+    assert "1 letters that waited" in type_.aside
+    assert on(type_, "empty") == {}
+    assert [one["state"] for one in type_.read("subscribers", "show", KEPT)["letters"]] == ["suppressed"]
+
+
 def test_who_left_with_the_kept_mailbox_has_left(type_: Typist) -> None:
     assert type_("subscribers", "leave", KEPT, "--yes") == 0
     assert type_("subscribers", "merge", KEPT, OTHER, "--yes") == 0

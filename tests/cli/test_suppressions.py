@@ -38,6 +38,12 @@ def test_other_systems_files_are_understood(type_: Typist, tmp_path: Path) -> No
     assert "reader-" not in str(rows)
 
 
+def test_a_western_file_is_read(type_: Typist, tmp_path: Path) -> None:
+    path = tmp_path / "western.csv"
+    path.write_bytes("E-Mail;Grund\nreader-61@example.org;Abgemeldet, Größe\n".encode("cp1252"))
+    assert type_.read("suppressions", "import", str(path))["reasons"] == {"left": 1}
+
+
 def test_a_graver_reason_replaces_a_lighter_one_and_never_the_other_way(type_: Typist, tmp_path: Path) -> None:
     path = tmp_path / "more.csv"
     who = "reader-40@example.org"
