@@ -26,7 +26,7 @@ from campaign.store import attributes, consents, imports, people, staging, suppr
 from campaign.store.consents import Given
 from campaign.store.engine import Transaction
 from campaign.store.imports import Run, Tally
-from campaign.store.staging import Known
+from campaign.store.staging import Entry, Known, Newcomers
 
 Progress = Callable[[int, float], None]
 """Told after each chunk: rows done so far, and rows a second in this run."""
@@ -76,9 +76,10 @@ class Report:
 
 @dataclass(slots=True)
 class _Batch:
-    """What is to be done about the rows of one chunk."""
+    """What is to be done about the rows of one chunk: people to add, known ones to put on the list too, and so on."""
 
     join: list[Row] = field(default_factory=list)
+    enter: list[int] = field(default_factory=list)
     confirm: list[int] = field(default_factory=list)
     agree: list[int] = field(default_factory=list)
     change: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -147,8 +148,8 @@ class _Import:
     async def go_on(self, progress: Progress) -> Report:
         """Do the chunks that are left.
 
-        The next one is read between two transactions, not beside one: SQLite gives its lock to whoever asks first, and
-        in that pause a daemon in another process gets its turn.
+        The next one is read between two transactions, not beside one: Python would only pass its lock to and fro, and
+        in that pause SQLite, which gives its lock to whoever asks first, gives a daemon in another process its turn.
         """
         kit, started = self._kit, self._kit.clock.monotonic()
         most = _CHUNK_ASKING if self._order.confirm else CHUNK
@@ -199,14 +200,14 @@ class _Import:
         await consents.record(tx, batch.agree, given)
         await staging.change(tx, batch.change, now)
         await undos.record(tx, self._id, batch.before)
-        if batch.join:
+        if batch.join or batch.enter:
             sealed = joining.sealed(kit, [(row.key, row.person) for row in batch.join], self._id)
-            await staging.join(tx, sealed, self._list_id, state, given)
+            came = await staging.join(tx, sealed, batch.enter, Entry(self._list_id, state, given))
             if self._order.confirm:
-                await self._ask(tx)
+                await self._ask(tx, came)
 
-    async def _ask(self, tx: Transaction) -> None:
-        asked = await staging.to_ask(tx, self._list_id)
+    async def _ask(self, tx: Transaction, came: Newcomers) -> None:
+        asked = await staging.to_ask(tx, self._list_id, came)
         letters = [joining.confirmation(self._kit, one, self._list_language) for one in asked]
         await staging.enqueue(tx, letters, self._kit.clock.now())
 
@@ -223,7 +224,7 @@ class _Import:
             else:
                 changed += self._sort_known(row, known, batch)
         batch.refused.sort(key=lambda one: one.line)
-        added, refused = len(batch.join), len(batch.refused)
+        added, refused = len(batch.join) + len(batch.enter), len(batch.refused)
         unchanged = len(chunk.rows) + len(chunk.refused) - added - changed - refused
         batch.tally = Tally(chunk.records, added, changed, unchanged, refused)
         return batch
@@ -244,7 +245,7 @@ class _Import:
             sealed = merging.sealed_change(self._kit, found, changes) if changes else None
             batch.before.append((known.subscriber_id, confirms, sealed))
         if known.subscription_id is None:
-            batch.join.append(row)
+            batch.enter += [known.subscriber_id] if known.subscriber_id is not None else []
             return False
         if step is Step.ACTIVATE:
             batch.confirm.append(known.subscription_id)

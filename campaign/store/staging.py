@@ -1,18 +1,16 @@
-"""Statements that put thousands of people on a list at once, by a temporary table. It never decides about a row."""
+"""Statements that look for thousands of people and put them on a list at once. It never decides about a row."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     Column,
-    Insert,
+    ColumnElement,
     LargeBinary,
     MetaData,
-    Select,
-    String,
     Table,
     and_,
     bindparam,
@@ -35,7 +33,6 @@ from campaign.store.dialects import insert_into, is_sqlite
 from campaign.store.engine import Transaction
 from campaign.store.ledger import Letter
 from campaign.store.people import CHANGEABLE, Asked, Sealed
-from campaign.store.schema import Document, Id
 from campaign.store.schema.ledger import deliveries
 from campaign.store.schema.people import consents, subscribers, subscriptions, suppressions
 
@@ -46,16 +43,6 @@ staged: Final = Table(
     "staged_people",
     MetaData(),
     Column("address_key", LargeBinary(32), nullable=False),
-    Column("address_sealed", LargeBinary),
-    Column("domain", String(255)),
-    Column("name_sealed", LargeBinary),
-    Column("country", String(2)),
-    Column("language", String(35)),
-    Column("timezone", String(64)),
-    Column("attributes", Document),
-    Column("attributes_sealed", LargeBinary),
-    Column("topics", Document),
-    Column("import_id", Id),
     prefixes=["TEMPORARY"],
     postgresql_on_commit="DELETE ROWS",
 )
@@ -101,7 +88,7 @@ _POSTGRESQL: Final = ("LOCK TABLE subscribers IN SHARE ROW EXCLUSIVE MODE", "SET
 
 async def known(tx: Transaction, list_id: int, wording_id: int, keys: Sequence[bytes]) -> dict[bytes, Known]:
     """Return what is known about those of the mailboxes that are known at all."""
-    await _stage(tx, ("address_key",), [(key,) for key in keys])
+    await _stage(tx, keys)
     agreed = select(consents.c.id).where(
         consents.c.subscription_id == _S.id,
         consents.c.wording_id == wording_id,
@@ -117,58 +104,90 @@ async def known(tx: Transaction, list_id: int, wording_id: int, keys: Sequence[b
     return {key: Known(*rest) for key, *rest in await tx.execute(found)}
 
 
-async def join(tx: Transaction, people: Sequence[Sealed], list_id: int, state: SubscriptionState, given: Given) -> None:
-    """Put people on a list in a state, with their consents; what is known about a mailbox stays as it is.
+class Entry(NamedTuple):
+    """How people come to a list: which one, in what state, with what consent."""
 
-    Pending ones count as asked once: the letters are for the caller to make.
+    list_id: int
+    state: SubscriptionState
+    given: Given
+
+
+class Newcomers(NamedTuple):
+    """Who came to a list in one transaction: people with greater ids than `after`, and some who were known."""
+
+    after: int
+    known: Sequence[int]
+
+    def slices(self) -> Iterator[tuple[ColumnElement[bool], ColumnElement[bool]]]:
+        """Give conditions for some of them at a time: on people, and on subscriptions."""
+        yield _P.id > self.after, _S.subscriber_id > self.after
+        for start in range(0, len(self.known), _SLICE):
+            some = self.known[start : start + _SLICE]
+            yield _P.id.in_(some), _S.subscriber_id.in_(some)
+
+
+async def join(tx: Transaction, new: Sequence[Sealed], known: Sequence[int], entry: Entry) -> Newcomers:
+    """Put people on a list with their consents: new ones, whose mailboxes nobody has, and known ones by their ids.
+
+    For that nobody else may add people: `prepare` comes before. Pending ones count as asked once: the letters are for
+    the caller to make.
     """
-    fields = Sealed._fields
-    await _stage(tx, fields, people)
-    moment = literal(given.at, _P.created_at.type)
-    rows = select(*(_T[name] for name in fields), literal(CANONICAL_VERSION), moment, moment)
-    await tx.execute(_unless_there(tx, subscribers, (*fields, "key_version", "created_at", "changed_at"), rows))
-    asked = literal(int(state is SubscriptionState.PENDING))
-    who = select(
-        _P.id, literal(list_id), literal(state.value), literal(given.at, _S.joined_at.type), asked, _T.import_id
-    )
-    who = who.select_from(staged).join(subscribers, _P.address_key == _T.address_key)
-    await tx.execute(_unless_there(tx, subscriptions, _SUBSCRIPTION, who))
-    await tx.execute(insert(consents).from_select(_CONSENT, _consents(list_id, given)))
+    given = entry.given
+    newest = (await tx.execute(select(func.coalesce(func.max(_P.id), 0)))).scalar_one()
+    if is_sqlite(tx):
+        newest = await _newest_ever(tx, newest)
+    await _add(tx, new, given.at)
+    who = Newcomers(newest, known)
+    asked = literal(int(entry.state is SubscriptionState.PENDING))
+    at, import_id = literal(given.at, _S.joined_at.type), literal(given.import_id)
+    fixed = (literal(entry.list_id), literal(entry.state.value), at, asked, import_id)
+    how = (literal(given.wording_id), literal(given.source.value), at, literal(given.recorded_by), import_id)
+    for people, theirs in who.slices():
+        rows = insert_into(tx, subscriptions).from_select(_SUBSCRIPTION, select(_P.id, *fixed).where(people))
+        await tx.execute(rows.on_conflict_do_nothing())
+        agreed = select(_S.id, *how).where(theirs, _S.list_id + 0 == entry.list_id)
+        await tx.execute(insert(consents).from_select(_CONSENT, agreed))
+    return who
 
 
+async def _newest_ever(tx: Transaction, newest: int) -> int:
+    """Return the greatest id that SQLite ever gave to a person: the next one is greater."""
+    ever = await tx.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'subscribers'"))
+    return max(newest, ever.scalar_one_or_none() or 0)
+
+
+async def _add(tx: Transaction, people: Sequence[Sealed], now: datetime) -> None:
+    """Add people whom nobody knows, in the fastest way there is: past SQLAlchemy, which has no word for it."""
+    columns = ", ".join((*Sealed._fields, "key_version", "created_at", "changed_at"))
+    if not is_sqlite(tx):
+        fixed = (CANONICAL_VERSION, now, now)
+        await _copy(tx, f"COPY subscribers ({columns}) FROM STDIN", (one + fixed for one in people))
+    elif people:
+        keep = _P.created_at.type.dialect_impl(tx.dialect).bind_processor(tx.dialect)
+        moment = keep(now) if keep else now
+        marks = ", ".join("?" * (columns.count(",") + 1))
+        rows = [(*one, CANONICAL_VERSION, moment, moment) for one in people]
+        await tx.exec_driver_sql(f"INSERT INTO subscribers ({columns}) VALUES ({marks})", rows)  # noqa: S608 -- our own column names
+
+
+_SLICE: Final = 5_000
 _SUBSCRIPTION: Final = ("subscriber_id", "list_id", "state", "joined_at", "asked", "import_id")
 _CONSENT: Final = ("subscription_id", "wording_id", "source", "given_at", "recorded_by", "import_id")
 
 
-def _consents(list_id: int, given: Given) -> Select[Any]:
-    at = literal(given.at, consents.c.given_at.type)
-    values = (literal(given.wording_id), literal(given.source.value), at, literal(given.recorded_by))
-    who = select(_S.id, *values, literal(given.import_id)).select_from(staged)
-    return _with_subscription(who, list_id)
-
-
-def _with_subscription(who: Select[Any], list_id: int) -> Select[Any]:
-    """Join the staged people's subscription to a list.
+async def to_ask(tx: Transaction, list_id: int, who: Newcomers) -> list[Asked]:
+    """Return those who came to the list, with what a letter to them needs.
 
     Adding nothing to the list's id keeps SQLite from walking the whole list, by its index, to find some of its people.
     """
-    who = who.join(subscribers, _P.address_key == _T.address_key)
-    return who.join(subscriptions, and_(_S.subscriber_id == _P.id, _S.list_id + 0 == list_id))
-
-
-def _unless_there(tx: Transaction, table: Table, names: Sequence[str], source: Select[Any]) -> Insert:
-    """Insert what is not there; the WHERE keeps SQLite from reading ON CONFLICT as a join's condition."""
-    statement: Insert = insert_into(tx, table).from_select(names, source.where(_T.address_key.is_not(None)))
-    return statement.on_conflict_do_nothing()  # type: ignore[attr-defined, no-any-return]  # both dialects have it
-
-
-async def to_ask(tx: Transaction, list_id: int) -> list[Asked]:
-    """Return those whom the last `join` put on the list, with what a letter to them needs."""
     d = deliveries.c
     before = select(func.max(d.due_at)).where(d.subscriber_id == _P.id, d.kind == Kind.CONFIRM).scalar_subquery()
     columns = (_P.id, _S.id, _P.address_key, _P.address_sealed, _P.domain, _P.language, before)
-    rows = await tx.execute(_with_subscription(select(*columns).select_from(staged), list_id))
-    return [Asked(*row) for row in rows]
+    found = select(*columns).join_from(subscribers, subscriptions, _S.subscriber_id == _P.id)
+    asked: list[Asked] = []
+    for people, _ in who.slices():
+        asked += [Asked(*row) for row in await tx.execute(found.where(people, _S.list_id + 0 == list_id))]
+    return asked
 
 
 async def enqueue(tx: Transaction, letters: Sequence[Letter], now: datetime) -> None:
@@ -193,20 +212,18 @@ async def change(tx: Transaction, changes: Mapping[int, Mapping[str, Any]], now:
     await tx.execute(statement.values(**values, changed_at=bindparam("moment")), rows)
 
 
-async def _stage(tx: Transaction, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+async def _stage(tx: Transaction, keys: Sequence[bytes]) -> None:
     """Fill the temporary table anew; it belongs to this connection alone."""
     await tx.execute(CreateTable(staged, if_not_exists=True))
     await tx.execute(delete(staged))
-    columns = ", ".join(names)
     if not is_sqlite(tx):
-        await _copy(tx, f"COPY staged_people ({columns}) FROM STDIN", rows)
-    elif rows:
-        marks = ", ".join("?" for _ in names)
-        await tx.exec_driver_sql(f"INSERT INTO staged_people ({columns}) VALUES ({marks})", list(rows))  # noqa: S608 -- our own column names
+        await _copy(tx, "COPY staged_people (address_key) FROM STDIN", ((key,) for key in keys))
+    elif keys:
+        await tx.exec_driver_sql("INSERT INTO staged_people (address_key) VALUES (?)", [(key,) for key in keys])
 
 
-async def _copy(tx: Transaction, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Send rows the way PostgreSQL takes them fastest, past SQLAlchemy, which has no word for it."""
+async def _copy(tx: Transaction, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Send rows the way PostgreSQL takes them fastest."""
     driver: Any = (await tx.get_raw_connection()).driver_connection
     async with driver.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:

@@ -16,7 +16,8 @@ from campaign.store.engine import Store
 from tests.builders import a_kit
 from tests.clocks import FrozenClock
 
-_STAGED = "CREATE TEMPORARY TABLE staged_people (address_key, address_sealed, domain, name_sealed, country, language, timezone, attributes, attributes_sealed, topics, import_id)"
+_STAGED = "CREATE TEMPORARY TABLE staged_people (address_key)"
+_LOOKS = ("FROM staged_people", "FROM subscribers", "FROM subscriptions")
 
 
 async def test_every_statement_of_a_chunk_begins_with_its_people(
@@ -30,7 +31,7 @@ async def test_every_statement_of_a_chunk_begins_with_its_people(
 
     @event.listens_for(kit.store.engine.sync_engine, "before_cursor_execute")
     def listen(_connection: Any, _cursor: Any, words: str, values: Any, _context: Any, many: bool) -> None:
-        if "FROM staged_people" in words and not many:
+        if any(look in words for look in _LOOKS) and not many:
             said.append((words, values))
 
     people = tmp_path / "people.csv"
@@ -47,6 +48,5 @@ async def test_every_statement_of_a_chunk_begins_with_its_people(
             if words.startswith("DELETE"):
                 continue
             plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {words}", values)]
-            assert plan[0] == "SCAN staged_people", f"{plan}: {words}"
-            scans = [step for step in plan[1:] if step.startswith("SCAN")]
-            assert not scans, f"{scans}: {words}"
+            scans = [step for step in plan if step.startswith("SCAN")]
+            assert scans in ([], ["SCAN staged_people"]), f"{scans}: {words}"
