@@ -39,7 +39,7 @@ async def export(kit: Kit, order: Order) -> int:
     """
     aside = order.path.with_name(f"{order.path.name}.part")
     names = () if order.json else await _names(kit, order)
-    with _private(aside) as file:
+    with private_file(aside) as file:
         count = 0
         sheet = csv.writer(file)
         if not order.json:
@@ -62,9 +62,11 @@ async def export(kit: Kit, order: Order) -> int:
     return count
 
 
-def _private(path: Path) -> TextIO:
-    """Open a file for writing that nobody else can read from its first byte on."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def private_file(path: Path) -> TextIO:
+    """Open a file for writing that nobody else can read from its first byte on, one that is there included."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    os.fchmod(handle, 0o600)
+    os.ftruncate(handle, 0)
     return open(handle, "w", encoding="utf-8", newline="")  # noqa: PTH123 -- by handle; the caller closes it
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from campaign.actions import listing, merging
 from campaign.actions.kit import Kit
@@ -14,10 +14,22 @@ from campaign.domain.addresses import AddressRefused, parse_address
 from campaign.domain.consent import SubscriptionState
 from campaign.domain.errors import BadInput
 from campaign.domain.people import SUPPRESSED, PersonRow, folded
-from campaign.store import consents, people, roster
-from campaign.store.consents import Consent
+from campaign.store import audit, consents, people, roster
+from campaign.store.consents import Evidence
 from campaign.store.people import Post
 from campaign.store.roster import Entry
+
+_DEEDS: Final = 50
+"""What operators did last about one person; `campaign audit` has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What an operator did about one person."""
+
+    at: datetime
+    operator: str
+    action: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +38,11 @@ class Page:
 
     standing: Standing
     since: datetime
-    consents: tuple[Consent, ...]
+    consents: tuple[Evidence, ...]
     letters: tuple[Post, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     topics: tuple[str, ...] = ()
+    deeds: tuple[Deed, ...] = ()
 
     def row(self) -> dict[str, Any]:
         """Return the page as plain data."""
@@ -50,6 +63,7 @@ class Page:
             ],
             "consents": [asdict(one) for one in self.consents],
             "letters": [asdict(one) for one in self.letters],
+            "deeds": [asdict(one) for one in self.deeds],
         }
 
 
@@ -150,8 +164,11 @@ async def show(kit: Kit, address: str) -> Page:
     async with kit.store.read() as tx:
         person = await people.find(tx, kit.keys.address_key(who.address))
         since = person.created_at if person else kit.clock.now()
-        given = await consents.of_person(tx, person.id) if person else []
+        given = await consents.evidence(tx, person.id) if person else []
         letters = await people.letters_of(tx, person.id) if person else []
         known = await people.known_of(tx, person.id) if person else {}
+        asked = audit.Asked(subject_key=kit.keys.address_key(who.address))
+        found = await audit.entries(tx, asked, None, _DEEDS)
     facts, topics = merging.readable(kit, known)
-    return Page(who, since, tuple(given), tuple(letters), facts, topics)
+    deeds = tuple(Deed(one.at, one.operator, one.action) for _, one in found)
+    return Page(who, since, tuple(given), tuple(letters), facts, topics, deeds)

@@ -1,4 +1,4 @@
-"""Writes down how one person came to be mailed: every consent with its exact words. It changes nothing."""
+"""Shows how people came to be mailed: every consent with its exact words. It changes nothing."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from campaign.actions import subscribing
+from campaign.actions import listing, subscribing
 from campaign.actions.kit import Kit
 from campaign.domain.addresses import Address
 from campaign.store import consents, instance, people
-from campaign.store.consents import Evidence
+from campaign.store.consents import Evidence, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,13 @@ async def prove(kit: Kit, address: str) -> Proof:
         here = await instance.find(tx)
     name = here.instance_id if here else kit.settings.instance_id or "-"
     return Proof(who.address, kit.clock.now(), kit.operator, name, tuple(found))
+
+
+async def overview(kit: Kit, slug: str | None = None) -> list[Words]:
+    """Return every wording that people of one list, or of all of them, consented to."""
+    async with kit.store.read() as tx:
+        wanted = await listing.require(tx, slug, retired=True) if slug else None
+        return await consents.overview(tx, wanted.id if wanted else None)
 
 
 def _moment(instant: datetime) -> str:

@@ -98,27 +98,25 @@ async def _take_back(kit: Kit, import_id: int, done: Undone) -> Undone:
             changes = await undos.changes(tx, import_id)
             if not changes:
                 return done
-            now, restored = kit.clock.now(), 0
+            now, restored = kit.clock.now(), {}
             present = await people.changeable(tx, [one.subscriber_id for one in changes])
             for one in changes:
                 known = present.get(one.subscriber_id)
                 back = merging.taken_back(kit, one.sealed, known) if one.sealed and known else {}
-                if back:
-                    await people.change(tx, one.subscriber_id, back, now)
-                    restored += 1
+                if known and back:
+                    restored[one.subscriber_id] = {**known, **back}
+            await staging.change(tx, restored, now)
             await undos.withdraw(tx, import_id, [one.subscriber_id for one in changes if one.confirmed], now)
             await undos.undone(tx, changes)
-        done = replace(done, restored=done.restored + restored)
+        done = replace(done, restored=done.restored + len(restored))
         await kit.store.give_way()
 
 
 async def _release(kit: Kit, import_id: int) -> None:
     """Let go of what is left of the import: consents of people who were there before, people who stay."""
-    taken = 1
-    while taken:
-        async with kit.store.begin() as tx:
-            taken = await undos.take_consents(tx, import_id)
-    after: int | None = 0
-    while after is not None:
-        async with kit.store.begin() as tx:
-            after = await undos.release(tx, import_id, after)
+    for step in (undos.take_consents, undos.release):
+        after: int | None = 0
+        while after is not None:
+            async with kit.store.begin() as tx:
+                after = await step(tx, import_id, after)
+            await kit.store.give_way()

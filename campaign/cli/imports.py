@@ -48,7 +48,7 @@ def show(import_id: Id, *, json: Json = False) -> None:
 
 
 @imports_app.command("undo")
-def undo(import_id: Id, *, yes: Yes = False) -> None:
+def undo(import_id: Id, *, yes: Yes = False, json: Json = False) -> None:
     """Take an import back: people it added go, values it changed are as before. Who left since stays left.
 
     People who consented otherwise since stay. Ctrl-C loses nothing: the same command again goes on.
@@ -65,6 +65,9 @@ def undo(import_id: Id, *, yes: Yes = False) -> None:
     except KeyboardInterrupt:
         hint(f"Stopped half-way. To go on: campaign imports undo {import_id}")
         raise
+    if json:
+        as_json(asdict(done))
+        return
     kept = f", {done.kept:,} stay because of what happened since" if done.kept else ""
     say(f"{done.taken:,} taken away{kept}, {done.restored:,} restored as they were.")
 

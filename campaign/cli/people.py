@@ -285,8 +285,12 @@ def _say_page(page: Page) -> None:
                 ("given", one.given_at),
                 ("confirmed", one.confirmed_at),
                 ("recorded", f"{one.source.value}, by {one.recorded_by}"),
+                ("import", one.file and f"{one.import_id}, from {one.file}"),
             ]
         )
     say()
     letters = [(one.id, one.kind, one.edition, one.state, one.due_at, one.moved_at) for one in page.letters]
     table(("letter", "kind", "edition", "state", "due", "moved"), letters, empty="No letters yet.")
+    if page.deeds:
+        say()
+        table(("done", "by", "what"), ((one.at, one.operator, one.action) for one in page.deeds), empty="")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import exists, insert, literal, select, update
+from sqlalchemy import exists, func, insert, literal, select, update
 
 from campaign.domain.consent import Source
 from campaign.store.dialects import insert_into
@@ -31,19 +31,6 @@ class Given:
     at: datetime
     recorded_by: str
     import_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Consent:
-    """One consent as it is shown: for which list, in which words, how and when."""
-
-    list: str
-    wording: str
-    locale: str
-    source: Source
-    given_at: datetime
-    confirmed_at: datetime | None
-    recorded_by: str
 
 
 async def wording(tx: Transaction, text: str, locale: str) -> int:
@@ -86,15 +73,6 @@ async def confirm(tx: Transaction, subscription_id: int, now: datetime) -> None:
     await tx.execute(update(consents).where(*asked).values(confirmed_at=now))
 
 
-async def of_person(tx: Transaction, subscriber_id: int) -> list[Consent]:
-    """Return every consent of a person with its exact wording, oldest first."""
-    columns = (lists.c.slug, _W.text, _W.locale, _C.source, _C.given_at, _C.confirmed_at, _C.recorded_by)
-    mine = select(*columns).join(subscriptions, subscriptions.c.id == _C.subscription_id)
-    mine = mine.join(lists, lists.c.id == subscriptions.c.list_id).join(wordings, _W.id == _C.wording_id)
-    rows = await tx.execute(mine.where(subscriptions.c.subscriber_id == subscriber_id).order_by(_C.id))
-    return [Consent(*row) for row in rows]
-
-
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """One consent with all that proves it: the words, the way, who recorded it, from which file."""
@@ -121,3 +99,29 @@ async def evidence(tx: Transaction, subscriber_id: int) -> list[Evidence]:
     mine = mine.join(wordings, _W.id == _C.wording_id).outerjoin(imports, i.id == _C.import_id)
     rows = await tx.execute(mine.where(s.subscriber_id == subscriber_id).order_by(_C.given_at, _C.id))
     return [Evidence(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One wording as it was used for one list: in which way, how often, confirmed by how many, from when to when."""
+
+    list: str
+    wording: str
+    locale: str
+    source: Source
+    count: int
+    confirmed: int
+    first: datetime
+    last: datetime
+
+
+async def overview(tx: Transaction, list_id: int | None = None) -> list[Words]:
+    """Return every wording that is on record for one list, or for all of them, by list and age."""
+    s, at = subscriptions.c, _C.given_at
+    sums = (func.count(), func.count(_C.confirmed_at), func.min(at), func.max(at))
+    used = select(s.list_id, _C.wording_id, _C.source, *sums).select_from(consents).join(subscriptions)
+    used = used if list_id is None else used.where(s.list_id == list_id)
+    found = used.group_by(s.list_id, _C.wording_id, _C.source).subquery().c
+    columns = (lists.c.slug, _W.text, _W.locale, found.source, *found[3:])
+    named = select(*columns).where(lists.c.id == found.list_id, _W.id == found.wording_id)
+    return [Words(*row) for row in await tx.execute(named.order_by(lists.c.slug, found[5], _W.id))]

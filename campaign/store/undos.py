@@ -123,7 +123,15 @@ async def undone(tx: Transaction, found: Sequence[Change]) -> None:
     await tx.execute(delete(import_changes).where(_X.id.in_([one.id for one in found])))
 
 
-async def take_consents(tx: Transaction, import_id: int) -> int:
-    """Take away the next consents that an import recorded for people who were on the list before."""
-    some = select(_C.id).where(_C.import_id == import_id, _C.confirmed_at.is_(None)).limit(CHUNK)
-    return int((await tx.execute(delete(consents).where(_C.id.in_(some)))).rowcount)
+async def take_consents(tx: Transaction, import_id: int, after: int) -> int | None:
+    """Take away the next consents that an import recorded for people who were on the list before.
+
+    Return the last one's id, None after them.
+    """
+    mine = (_C.import_id == import_id, _C.confirmed_at.is_(None), _C.id > after)
+    some = select(_C.id).where(*mine).order_by(_C.id).limit(CHUNK).subquery()
+    last = (await tx.execute(select(func.max(some.c.id)))).scalar_one()
+    if last is None:
+        return None
+    await tx.execute(delete(consents).where(*mine, _C.id <= last))
+    return int(last)

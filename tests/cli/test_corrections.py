@@ -115,3 +115,27 @@ def test_what_is_exported_is_safe_in_a_spreadsheet_and_reads_the_same_again(
     assert type_("subscribers", "export", str(tmp_path / "people.json"), "--list", "empty") == 0
     assert (tmp_path / "people.json").read_text("utf-8") == "[]\n"
     assert [row["action"] for row in type_.read("audit", "--action", "subscriber.export")] == ["subscriber.export"] * 2
+
+
+def test_every_wording_is_listed_with_how_many_said_it(type_: Typist) -> None:
+    rows = type_.read("consents", "list")
+    page = type_.read("subscribers", "show", KEPT)["consents"]
+    assert {(one["list"], one["wording"]) for one in page} <= {(row["list"], row["wording"]) for row in rows}
+    assert all(row["count"] >= 1 and row["first"] <= row["last"] for row in rows)
+    assert {row["list"] for row in type_.read("consents", "list", "--list", "supporters")} == {"supporters"}
+    assert type_("consents", "list", "--list", "nowhere") == 1
+
+
+def test_a_persons_page_says_what_operators_did(type_: Typist) -> None:
+    assert type_("subscribers", "edit", KEPT, "--country", "BR") == 0
+    assert type_.read("subscribers", "show", KEPT)["deeds"][0]["action"] == "subscriber.edit"
+
+
+def test_a_proof_written_over_a_public_file_is_private(type_: Typist, tmp_path: Path) -> None:
+    out = tmp_path / "proof.txt"
+    out.write_text("old and longer " * 500, "utf-8")
+    out.chmod(0o644)
+    assert type_("consents", "proof", KEPT, "--out", str(out), "--yes") == 0
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert "old" not in out.read_text("utf-8").split("Record of consent")[-1][:20]
+    assert out.read_text("utf-8").startswith("Record of consent")
