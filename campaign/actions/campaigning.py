@@ -6,10 +6,11 @@ An approval is bound to everything it covers; any change of that revokes it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from campaign.actions import covering, planning, publishing, reporting, segmenting
+from campaign.actions import auditing, covering, planning, publishing, reporting, segmenting
+from campaign.actions.auditing import Deed
 from campaign.actions.kit import Kit
 from campaign.domain.calendar import Recurrence, parse_zone
 from campaign.domain.campaigns import Definition, checked
@@ -58,6 +59,7 @@ async def create(kit: Kit, slug: str, definition: Definition) -> Campaign:
         if added is None:
             msg = f"There is a campaign {slug!r} already."
             raise Conflict(msg, remedy=f"Choose another name, or change it: campaign edit {slug}.")
+        await auditing.note(kit, tx, Deed("campaign.create", slug, after=_differences(definition, None)))
         return await _find(tx, slug)
 
 
@@ -82,7 +84,15 @@ async def edit(kit: Kit, slug: str, changes: Mapping[str, Any]) -> tuple[Campaig
         if campaign.state is not CampaignState.DRAFT:
             await campaigns.advance(tx, campaign, CampaignEvent.EDIT, kit.clock.now())
         await campaigns.redefine(tx, campaign, definition, await _list_ids(tx, definition.lists), kit.clock.now())
+        was, is_ = _differences(before.definition, definition), _differences(definition, before.definition)
+        await auditing.note(kit, tx, Deed("campaign.edit", slug, was, is_))
         return await _find(tx, slug), revoked
+
+
+def _differences(one: Definition, other: Definition | None) -> dict[str, Any]:
+    """Return what one definition says otherwise than another, by the names of its fields."""
+    names = (field.name for field in fields(one))
+    return {name: getattr(one, name) for name in names if other is None or getattr(one, name) != getattr(other, name)}
 
 
 def _refuse_while_frozen(campaign: Campaign, found: list[Edition]) -> None:
@@ -149,12 +159,17 @@ async def approve(kit: Kit, slug: str, seen: bytes | None = None) -> Approved:
         if campaign.state is CampaignState.DRAFT:
             await campaigns.advance(tx, campaign, CampaignEvent.APPROVE, kit.clock.now())
         await campaigns.approve(tx, campaign.id, None, approval)
+        await auditing.note(kit, tx, Deed("campaign.approve", slug, after=_told(approval)))
         for edition in await editions.of_campaign(tx, campaign.id):
             if edition.note and edition.state is EditionState.PLANNED:
                 await editions.remark(tx, edition.id, "", kit.clock.now())
     planned = await planning.plan(kit)
     kit.doorbell.ring()
     return Approved(await find(kit, slug), approval, planned)
+
+
+def _told(approval: Approval) -> dict[str, Any]:
+    return {"people": approval.people, "digest": approval.digest.hex()}
 
 
 async def _covered_as_seen(kit: Kit, campaign: Campaign, seen: bytes | None) -> bytes:
@@ -178,6 +193,7 @@ async def approve_edition(kit: Kit, key: str | int, seen: bytes | None = None) -
         people, _ = await audiences.count(tx, campaign)
         approval = Approval(digest, kit.operator, kit.clock.now(), people)
         await campaigns.approve(tx, campaign.id, edition.id, approval)
+        await auditing.note(kit, tx, Deed("edition.approve", edition.name, after=_told(approval)))
         await editions.remark(tx, edition.id, "", kit.clock.now())
     kit.doorbell.ring()
     return edition
@@ -189,6 +205,7 @@ async def revoke(kit: Kit, campaign: Campaign) -> None:
         fresh = await _find(tx, campaign.slug, hold=True)
         if fresh.state in {CampaignState.ACTIVE, CampaignState.PAUSED}:
             await campaigns.advance(tx, fresh, CampaignEvent.EDIT, kit.clock.now())
+            await auditing.note(kit, tx, Deed("campaign.revoke", fresh.slug))
 
 
 async def pause(kit: Kit, target: str | int) -> list[str]:
@@ -243,11 +260,16 @@ async def _each(kit: Kit, target: str | int, event: CampaignEvent, one: EditionV
             if not await one(tx, kit, edition):
                 msg = f"{edition.name} is {edition.state}, so that is not possible."
                 raise NotReady(msg, remedy=f"Look at it: campaign status {edition.id}.")
+            await auditing.note(kit, tx, Deed(f"edition.{_VERBS[event]}", edition.name))
             return [edition.name]
         campaign = await _find(tx, str(target), hold=True)
         await campaigns.advance(tx, campaign, event, kit.clock.now())
         moved = [e.name for e in await editions.of_campaign(tx, campaign.id) if await one(tx, kit, e)]
+        await auditing.note(kit, tx, Deed(f"campaign.{_VERBS[event]}", campaign.slug, after={"editions": moved}))
         return [campaign.slug, *moved]
+
+
+_VERBS: Final = {CampaignEvent.PAUSE: "pause", CampaignEvent.RESUME: "resume", CampaignEvent.RETIRE: "cancel"}
 
 
 async def _pause_edition(tx: Transaction, kit: Kit, edition: Edition) -> bool:

@@ -7,19 +7,22 @@ Who left, was suppressed or erased is refused, never resubscribed.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from campaign.actions import auditing, joining, listing, merging
+from campaign.actions import auditing, joining, listing, merging, reviewing
 from campaign.actions.auditing import Deed
 from campaign.actions.kit import Kit
 from campaign.actions.rejecting import Refused, Rejects, path_for
+from campaign.actions.reviewing import Reviewed
 from campaign.actions.unpacking import Chunk, Looked, Reading, Row, Unpacking, look_over, open_text
 from campaign.domain.consent import Reason, Source, SubscriptionState
 from campaign.domain.errors import BadInput, Conflict
 from campaign.domain.joining import Membership, Step, Way, next_step, why_refused
+from campaign.domain.mailboxes import Oddity, oddity
 from campaign.domain.shapes import is_line
 from campaign.logs import get_log
 from campaign.store import attributes, consents, imports, people, staging, suppressions, undos
@@ -47,7 +50,8 @@ _log = get_log()
 class Order:
     """What is to be imported: a file, onto a list, under the wording of a consent (with where and when it was given).
 
-    `confirm` asks each person by letter instead of taking the consent as given. `dry_run` writes nothing.
+    `confirm` asks each person by letter instead of taking the consent as given. `dry_run` writes nothing. `review` is
+    told of every row that adds, changes or is refused.
     """
 
     path: Path
@@ -56,6 +60,7 @@ class Order:
     confirm: bool = False
     dry_run: bool = False
     mapping: Mapping[str, str] = field(default_factory=dict)
+    review: Callable[[Reviewed], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ class Report:
     ignored: tuple[str, ...]
     sealed: tuple[str, ...] = ()
     encoding: str = ""
+    odd: Mapping[Oddity, int] = field(default_factory=dict)
+    """How many new mailboxes of this run are worth a second look, and why."""
 
 
 @dataclass(slots=True)
@@ -125,6 +132,7 @@ class _Import:
         self._list_language: str | None = None
         self._rejects: Rejects | None = None
         self._blocked: set[str] = set()
+        self._odd: Counter[Oddity] = Counter()
 
     async def begin(self, looked: Looked, wording: str) -> None:
         """Find the unfinished import of this file, list and wording, or begin one; and pass over what it has done."""
@@ -161,7 +169,7 @@ class _Import:
             progress(self._tally.rows_done, (self._tally.rows_done - self._resumed) / seconds)
         rejects = await self._finish()
         columns = self._unpacking.columns
-        told = (columns.ignored, columns.undeclared, self._unpacking.encoding)
+        told = (columns.ignored, columns.undeclared, self._unpacking.encoding, self._odd)
         return Report(self._tally, rejects, tuple(self._shown), self._resumed, *told)
 
     async def _finish(self) -> Path | None:
@@ -221,13 +229,23 @@ class _Import:
                 batch.refused.append(Refused(row.line, why_refused(_BLOCKED), row.cells))
             elif known is None:
                 batch.join.append(row)
+                self._see_new(row)
             else:
                 changed += self._sort_known(row, known, batch)
         batch.refused.sort(key=lambda one: one.line)
+        if self._order.review is not None:
+            for one in batch.refused:
+                self._order.review(reviewing.refused(one, self._unpacking.columns.place))
         added, refused = len(batch.join) + len(batch.enter), len(batch.refused)
         unchanged = len(chunk.rows) + len(chunk.refused) - added - changed - refused
         batch.tally = Tally(chunk.records, added, changed, unchanged, refused)
         return batch
+
+    def _see_new(self, row: Row) -> None:
+        if (why := oddity(row.person.address)) is not None:
+            self._odd[why] += 1
+        if self._order.review is not None:
+            self._order.review(reviewing.new(row))
 
     def _sort_known(self, row: Row, known: Known, batch: _Batch) -> bool:
         """Decide about somebody who is known; say whether that changes something besides putting them on the list."""
@@ -238,8 +256,8 @@ class _Import:
             return False
         found = {name: getattr(known, name) for name in people.CHANGEABLE}
         changes = merging.merged(self._kit, found, row.person)
-        if changes and known.subscriber_id is not None:
-            batch.change[known.subscriber_id] = changes
+        if self._order.review is not None and (seen := reviewing.known(self._kit, row, known, changes, step)):
+            self._order.review(seen)
         confirms = step is Step.ACTIVATE and known.subscription_id is not None
         if known.subscriber_id is not None and (changes or confirms):
             sealed = merging.sealed_change(self._kit, found, changes) if changes else None

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from campaign.actions import listing
+from campaign.actions import auditing, listing
+from campaign.actions.auditing import Deed
 from campaign.actions.describing import SEALED
 from campaign.actions.kit import Kit
 from campaign.domain.consent import OptIn, Source, SubscriptionState
@@ -81,6 +82,9 @@ async def add(kit: Kit, request: Request) -> Answer:
         if found is None:  # deleted between the two statements
             raise Conflict("This person was erased just now.")
         changed = await _update(kit, tx, found, request.person, now)
+        if request.source is Source.COMMAND and (changed or step is not Step.STAY):
+            after = {"list": request.list, "step": step}
+            await auditing.note(kit, tx, Deed("subscriber.add", request.person.address, after=after))
         if step is Step.STAY:
             return Answer(Joined.ALREADY, changed)
         case = _Case(found, wanted, request, now)

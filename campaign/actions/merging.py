@@ -47,6 +47,18 @@ def sealed_change(kit: Kit, before: Mapping[str, Any], after: Mapping[str, Any])
     return kit.keys.seal(json.dumps(values, ensure_ascii=False), purpose=CHANGE)
 
 
+def differences(kit: Kit, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return what is different, to be read: by the name of the field or attribute, its value before and after."""
+    old, new = _flat(_readable(kit, before)), _flat(_readable(kit, after))
+    names = sorted({*old, *new})
+    return {name: (old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)}
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {name: values[name] for name in _PLAIN}
+    return {"name": values[_NAME], **plain, **(values["attributes"] or {}), **(values[_NOTES] or {})}
+
+
 def taken_back(kit: Kit, sealed: bytes, present: Mapping[str, Any]) -> dict[str, Any]:
     """Return, by column, what is to be again as it was before a change; what somebody changed since stays."""
     change = json.loads(kit.keys.open(sealed, purpose=CHANGE))

@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from campaign.actions import covering, publishing
+from campaign.actions import auditing, covering, publishing
+from campaign.actions.auditing import Deed
 from campaign.actions.kit import Kit
 from campaign.actions.reporting import find_edition
 from campaign.domain.addresses import printable
@@ -106,6 +107,8 @@ async def send_now(kit: Kit, slug: str, key: str | None = None) -> Edition:
         wanted = extra_plan(key, now)
         await editions.plan(tx, (campaign.id, slug), [wanted], now)
         found = await editions.find(tx, edition_name(slug, wanted.step, wanted.occurrence))
+        if found is not None:
+            await auditing.note(kit, tx, Deed("edition.add", found.name, after={"campaign": slug}))
     kit.doorbell.ring()
     if found is None:
         raise Conflict("The extra edition could not be planned.")
@@ -152,6 +155,7 @@ async def send_missed(kit: Kit, key: str | int) -> Edition:
             require_active(campaign)
         if await editions.advance(tx, edition.id, EditionEvent.FREEZE, now, **values):
             await stored_waves.send_at_once(tx, edition.id, wave)
+            await auditing.note(kit, tx, Deed("edition.send", edition.name))
     kit.doorbell.ring()
     return await find_edition(kit, edition.id)
 
@@ -172,4 +176,5 @@ async def skip(kit: Kit, key: str | int, why: str = "skipped by hand") -> Editio
         if not await editions.advance(tx, edition.id, EditionEvent.SKIP, kit.clock.now(), note=why):
             msg = f"{edition.name} is {edition.state}, so it cannot be skipped."
             raise NotReady(msg, remedy=f"campaign cancel {edition.id} stops one that is on its way.")
+        await auditing.note(kit, tx, Deed("edition.skip", edition.name, after={"why": why}))
     return await find_edition(kit, edition.id)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from campaign.actions import reading
+from campaign.actions import auditing, reading
+from campaign.actions.auditing import Deed
 from campaign.actions.kit import Kit
 from campaign.actions.reading import Reading, Refusal
 from campaign.assets import asset
@@ -51,6 +52,9 @@ async def import_articles(kit: Kit, paths: Sequence[Path], *, status: ArticleSta
     async with kit.store.begin() as tx:
         for one in found.readings:
             outcome[await _store(kit, tx, one, status)].append(_ref(one.draft))
+        if outcome["added"] or outcome["changed"]:
+            after = {name: outcome[name] for name in ("added", "changed")}
+            await auditing.note(kit, tx, Deed("article.import", ", ".join(path.name for path in paths), after=after))
     known = set(outcome["unchanged"])
     fresh = [one.draft for one in found.readings if _ref(one.draft) not in known]
     remarks = [(_ref(draft), remark) for draft in fresh for remark in draft.remarks]
@@ -110,6 +114,8 @@ async def edit_article(kit: Kit, slug: str, language: str | None, change: Callab
                 f"Somebody else changed {slug} just now.", remedy="Look at it again, then repeat your change."
             )
         after = await content.find(tx, before.slug, before.language)
+        changed = sorted(name for name, value in _content(draft).items() if getattr(before, name, value) != value)
+        await auditing.note(kit, tx, Deed("article.edit", _ref(draft), after={"fields": changed}))
     return after or before, True
 
 
@@ -124,6 +130,8 @@ async def retire(kit: Kit, slug: str, language: str | None = None) -> tuple[str,
             if one.status != ArticleStatus.RETIRED:
                 await content.change(tx, one, {"status": ArticleStatus.RETIRED}, kit.clock.now())
                 done.append(f"{one.slug}/{one.language}")
+        if done:
+            await auditing.note(kit, tx, Deed("article.retire", slug, after={"articles": done}))
     return tuple(done)
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from campaign.cli.output import as_json, confirm, hint, progress, record, say, table
+from campaign.cli.options import pairs_of
+from campaign.cli.output import as_json, confirm, hint, json_text, progress, record, say, table
 from campaign.cli.running import with_kit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from campaign.actions.importing import Order, Report
+    from campaign.actions.reviewing import Reviewed
     from campaign.store.imports import Import
 
 imports_app = typer.Typer(help="See what was imported; go on with it, or take it back.", no_args_is_help=True)
@@ -19,7 +25,53 @@ Json = Annotated[bool, typer.Option("--json", help="Write JSON, whole and unpage
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Id = Annotated[int, typer.Argument(help="The import's number.", metavar="ID")]
 
-_COLUMNS = ("id", "file", "list", "started_at", "added", "changed", "refused", "state")
+_SHOWN_ROWS: Final = 1_000
+_SIGNS: Final = {"added": "+", "changed": "~", "refused": "!"}
+_COLUMNS: Final = ("id", "file", "list", "started_at", "added", "changed", "refused", "state")
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="A CSV file in UTF-8 whose first line names its columns.")],
+    *,
+    list_: Annotated[str, typer.Option("--list", help="The list to put them on.")],
+    consent: Annotated[str, typer.Option(help="How these people consented: the wording, where and when.")],
+    ask: Annotated[
+        bool, typer.Option("--confirm", help="Ask each new person by letter, instead of taking the consent as given.")
+    ] = False,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="COLUMN=FIELD", help="What a column is: a field, an attribute, or - for none."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would happen, and write nothing.")] = False,
+    review: Annotated[
+        bool, typer.Option("--review", help="Show each row that adds, changes or is refused, field by field, first.")
+    ] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Bring in people from a file of any size. Who left, was suppressed or erased is refused, never resubscribed.
+
+    Columns are recognised by name: email or address; name, country, language, timezone, topics. Others become
+    attributes, free text sealed at rest. Ctrl-C and a crash lose nothing: the same command goes on where it stopped.
+    """
+    from campaign.actions.importing import Order
+
+    order = Order(file, list_, consent, confirm=ask, dry_run=dry_run, mapping=pairs_of(map_ or []))
+    if review or not (yes or dry_run):
+        looked = _review(order, json=json and dry_run) if review else _look_over(order)
+        if review and json and dry_run:
+            return
+        if not yes and not dry_run:
+            _ask(looked, order)
+    try:
+        done = _run_import(order, "Looking over" if dry_run else "Importing")
+    except KeyboardInterrupt:
+        hint("Stopped. What was imported stays; the same command again goes on from there.")
+        raise
+    if json:
+        as_json(_report_row(done))
+        return
+    _say_imported(done, dry_run=dry_run)
 
 
 @imports_app.command("list")
@@ -79,9 +131,8 @@ def resume(import_id: Id, *, json: Json = False) -> None:
 
     with progress("Importing") as tell:
         done = with_kit(lambda kit: undoing.resume(kit, import_id, lambda rows, _rate: tell(rows)))
-    row = {**asdict(done.tally), "resumed": done.resumed, "rejects": done.rejects}
     if json:
-        as_json(row)
+        as_json(_report_row(done))
         return
     say(f"{done.tally.rows_done:,} rows: {done.tally.added:,} added, {done.tally.refused:,} refused.")
 
@@ -104,3 +155,82 @@ def _row(one: Import) -> dict[str, Any]:
         "mapping": dict(one.reading),
         "recorded_by": one.recorded_by,
     }
+
+
+def _ask(looked: Report, order: Order) -> None:
+    hint(f"{order.path.name}, looked over: {_counts(looked)}.")
+    _say_odd(looked)
+    confirm(f"Import it into {order.list}?", yes=False)
+
+
+def _run_import(order: Order, label: str) -> Report:
+    from campaign.actions import importing
+
+    with progress(label) as show_done:
+        return with_kit(lambda kit: importing.run(kit, order, lambda rows, _rate: show_done(rows)))
+
+
+def _report_row(done: Report) -> dict[str, Any]:
+    return {**asdict(done.tally), "duplicates": done.tally.duplicates, "resumed": done.resumed, "rejects": done.rejects}
+
+
+def _counts(done: Report) -> str:
+    tally = done.tally
+    counts = {"added": tally.added, "changed": tally.changed, "unchanged": tally.unchanged, "refused": tally.refused}
+    if tally.duplicates:
+        counts["repeated in the file"] = tally.duplicates
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items())
+
+
+def _say_imported(done: Report, *, dry_run: bool) -> None:
+    if done.resumed:
+        say(f"Went on after the {done.resumed:,} rows that were done before.")
+    if done.encoding == "cp1252":
+        hint("This file is no UTF-8; it was read as Western text (Windows-1252).")
+    if done.sealed:
+        hint(f"Kept as free text, sealed: {', '.join(done.sealed)}. To ask for one in a segment, declare it first.")
+    if done.ignored:
+        hint(f"Columns that were not read: {', '.join(done.ignored)}.")
+    _say_odd(done)
+    for one in done.shown:
+        say(f"line {one.line}: {one.reason}")
+    if done.tally.refused > len(done.shown):
+        say("…")
+    say(f"{done.tally.rows_done:,} rows: {_counts(done)}.{' Nothing was written.' if dry_run else ''}")
+    if done.rejects is not None:
+        say(f"Refused rows, to be corrected and imported again: {done.rejects}")
+
+
+def _say_odd(done: Report) -> None:
+    if done.odd:
+        counts = ", ".join(f"{count:,} {why}" for why, count in sorted(done.odd.items()))
+        hint(f"New mailboxes worth a second look: {counts}. --review shows every row.")
+
+
+def _look_over(order: Order, review: Callable[[Reviewed], None] | None = None) -> Report:
+    return _run_import(replace(order, dry_run=True, review=review), "Looking over")
+
+
+def _review(order: Order, *, json: bool) -> Report:
+    """Write what would become of each row: all of them as JSON while they come, else the first thousand."""
+    count = 0
+
+    def write(one: Reviewed) -> None:
+        nonlocal count
+        count += 1
+        if json:
+            typer.echo(f"{',' if count > 1 else '['}\n  {json_text(asdict(one))}", nl=False)
+        elif count <= _SHOWN_ROWS:
+            told = "; ".join(_field(name, *values) for name, values in one.fields.items()) or one.reason
+            say(f"{_SIGNS[one.what]} line {one.line}: {one.address}{': ' if told else ''}{told}")
+
+    looked = _look_over(order, write)
+    if json:
+        typer.echo("\n]" if count else "[]")
+    elif count > _SHOWN_ROWS:
+        hint(f"These are the first {_SHOWN_ROWS:,} of {count:,}; --review --dry-run --json writes all.")
+    return looked
+
+
+def _field(name: str, before: object, after: object) -> str:
+    return f"{name} {after}" if before is None else f"{name} {before} → {after}"

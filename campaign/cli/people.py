@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from campaign.cli import corrections
-from campaign.cli.options import pairs_of
-from campaign.cli.output import as_json, confirm, hint, json_text, progress, record, say, table, warn
+from campaign.cli import corrections, imports
+from campaign.cli.output import as_json, confirm, hint, json_text, record, say, table, warn
 from campaign.cli.running import with_kit
 
 if TYPE_CHECKING:
     from campaign.actions.finding import Page
-    from campaign.actions.importing import Order, Report
     from campaign.actions.kit import Kit
     from campaign.domain.addresses import Address
     from campaign.domain.people import PersonRow
@@ -40,46 +36,7 @@ OnList = Annotated[str, typer.Option("--list", help="The list to put them on.")]
 OneList = Annotated[str | None, typer.Option("--list", help="Only this list.")]
 
 
-@subscribers_app.command("import")
-def import_(
-    file: Annotated[Path, typer.Argument(help="A CSV file in UTF-8 whose first line names its columns.")],
-    *,
-    list_: OnList,
-    consent: Annotated[str, typer.Option(help="How these people consented: the wording, where and when.")],
-    ask: Annotated[
-        bool, typer.Option("--confirm", help="Ask each new person by letter, instead of taking the consent as given.")
-    ] = False,
-    map_: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="COLUMN=FIELD", help="What a column is: a field, an attribute, or - for none."),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would happen, and write nothing.")] = False,
-    yes: Yes = False,
-    json: Json = False,
-) -> None:
-    """Bring in people from a file of any size. Who left, was suppressed or erased is refused, never resubscribed.
-
-    Columns are recognised by name: email or address; name, country, language, timezone, topics. Others become
-    attributes (campaign attributes list), free text sealed at rest. Ctrl-C and a crash lose
-    nothing: the same command again goes on where it stopped.
-    """
-    from dataclasses import replace
-
-    from campaign.actions.importing import Order
-
-    order = Order(file, list_, consent, confirm=ask, dry_run=dry_run, mapping=pairs_of(map_ or []))
-    if not yes and not dry_run:
-        hint(f"{file.name}, looked over: {_counts(_run_import(replace(order, dry_run=True), 'Looking over'))}.")
-        confirm(f"Import it into {list_}?", yes=False)
-    try:
-        done = _run_import(order, "Looking over" if dry_run else "Importing")
-    except KeyboardInterrupt:
-        hint("Stopped. What was imported stays; the same command again goes on from there.")
-        raise
-    if json:
-        as_json(_report_row(done))
-        return
-    _say_imported(done, dry_run=dry_run)
+subscribers_app.command("import")(imports.import_)
 
 
 @subscribers_app.command("add")
@@ -191,43 +148,6 @@ def _address(text: str) -> Address:
     from campaign.domain.addresses import parse_address
 
     return parse_address(text)
-
-
-def _run_import(order: Order, label: str) -> Report:
-    from campaign.actions import importing
-
-    with progress(label) as show_done:
-        return with_kit(lambda kit: importing.run(kit, order, lambda rows, _rate: show_done(rows)))
-
-
-def _report_row(done: Report) -> dict[str, Any]:
-    return {**asdict(done.tally), "duplicates": done.tally.duplicates, "resumed": done.resumed, "rejects": done.rejects}
-
-
-def _counts(done: Report) -> str:
-    tally = done.tally
-    counts = {"added": tally.added, "changed": tally.changed, "unchanged": tally.unchanged, "refused": tally.refused}
-    if tally.duplicates:
-        counts["repeated in the file"] = tally.duplicates
-    return ", ".join(f"{count:,} {word}" for word, count in counts.items())
-
-
-def _say_imported(done: Report, *, dry_run: bool) -> None:
-    if done.resumed:
-        say(f"Went on after the {done.resumed:,} rows that were done before.")
-    if done.encoding == "cp1252":
-        hint("This file is no UTF-8; it was read as Western text (Windows-1252).")
-    if done.sealed:
-        hint(f"Kept as free text, sealed: {', '.join(done.sealed)}. To ask for one in a segment, declare it first.")
-    if done.ignored:
-        hint(f"Columns that were not read: {', '.join(done.ignored)}.")
-    for one in done.shown:
-        say(f"line {one.line}: {one.reason}")
-    if done.tally.refused > len(done.shown):
-        say("…")
-    say(f"{done.tally.rows_done:,} rows: {_counts(done)}.{' Nothing was written.' if dry_run else ''}")
-    if done.rejects is not None:
-        say(f"Refused rows, to be corrected and imported again: {done.rejects}")
 
 
 def _show_rows(rows: Callable[[Kit], AsyncIterator[PersonRow]], *, json: bool, empty: str) -> None:

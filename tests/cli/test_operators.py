@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+from campaign import store
 from tests.cli.homes import Typist
 
 
@@ -68,3 +71,27 @@ def test_what_was_done_is_on_record_newest_first(staff: Typist, monkeypatch: pyt
     assert staff.read("audit", "--since", "2999-01-01") == []
     assert staff("audit", "--since", "soon") == 2
     assert "reader-03" not in json.dumps(staff.read("audit"))
+
+
+def test_what_is_done_to_campaigns_and_people_is_on_record(type_: Typist) -> None:
+    new = ("--once", "2030-06-01T09:00", "--list", "supporters", "--title", "Summer")
+    assert type_("new", "summer", *new) == 0, type_.aside
+    assert type_("edit", "summer", "--title", "High summer") == 0, type_.aside
+    assert type_("cancel", "summer", "--yes") == 0, type_.aside
+    assert type_("subscribers", "add", "reader-71@example.org", "--list", "supporters", "--consent", "by post") == 0
+    found = {one["action"]: one for one in type_.read("audit", "--json")}
+    assert found["campaign.create"]["after"]["title"] == "Summer"
+    assert (found["campaign.edit"]["before"], found["campaign.edit"]["after"]) == (
+        {"title": "Summer"},
+        {"title": "High summer"},
+    )
+    assert found["campaign.cancel"]["subject"] == "summer"
+    assert found["subscriber.add"]["after"]["list"] == "supporters"
+    assert "reader-71" not in json.dumps(found["subscriber.add"])
+
+
+def test_no_statement_changes_or_deletes_what_is_on_record() -> None:
+    """The audit log only grows: the store has no other word for it."""
+    rooms = [path.read_text("utf-8") for path in Path(store.__path__[0]).rglob("*.py")]
+    assert any("insert(audit)" in text for text in rooms)
+    assert not [text for text in rooms if re.search(r"(update|delete)\(\s*audit\b|audit\.(update|delete)\(", text)]

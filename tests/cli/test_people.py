@@ -181,3 +181,20 @@ def test_ctrl_c_keeps_what_was_imported_and_the_same_again_goes_on(peopled: Path
     report = json.loads(done.stdout)
     assert report["resumed"] >= 10_000
     assert (report["added"], report["rows_done"]) == (60_000, 60_000)
+
+
+def test_a_review_shows_each_row_field_by_field_before_anything_is_written(type_: Typist, tmp_path: Path) -> None:
+    path = tmp_path / "review.csv"
+    text = "address,name,country,gift\ninfo@ngo.net,Office,GB,5\nreader-01@example.org,,BR,\nno address,,,\n"
+    path.write_text(text, "utf-8")
+    words = ("subscribers", "import", str(path), "--list", "supporters", *CONSENT, "--review", "--dry-run")
+    before = type_.read("subscribers", "list")
+    rows = {one["line"]: one for one in type_.read(*words)}
+    assert [rows[line]["what"] for line in (2, 3, 4)] == ["added", "changed", "refused"]
+    assert rows[2]["fields"] == {"name": [None, "Office"], "country": [None, "GB"], "gift": [None, "5"]}
+    assert rows[3]["fields"]["country"][1] == "BR"
+    assert rows[4]["reason"]
+    assert type_(*words) == 0
+    assert "+ line 2: info@ngo.net: name Office; country GB" in type_.said
+    assert "worth a second look: 1 role" in type_.aside
+    assert type_.read("subscribers", "list") == before
