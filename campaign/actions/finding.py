@@ -136,8 +136,14 @@ async def find(kit: Kit, text: str) -> AsyncIterator[PersonRow]:
         return
     async for entry in _everybody(kit):
         row = row_of(kit, entry)
-        if wanted in folded(row.address) or wanted in folded(row.name):
+        if holds(row, text):
             yield row
+
+
+def holds(row: PersonRow, text: str) -> bool:
+    """Say whether a text is a part of somebody's address or name, in any case and with any accents."""
+    wanted = folded(text.strip())
+    return wanted in folded(row.address) or wanted in folded(row.name)
 
 
 def state_of(entry: Entry) -> str:

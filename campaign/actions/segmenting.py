@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
-from campaign.actions import auditing, listing
+from campaign.actions import auditing, finding, listing
 from campaign.actions.auditing import Deed
 from campaign.actions.finding import row_of
 from campaign.actions.kit import Kit
@@ -117,6 +117,24 @@ async def people(kit: Kit, slug: str | None, rule: str | None = None) -> AsyncIt
         for entry in page:
             yield row_of(kit, entry)
         after = ids[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Who is looked for: by a part of an address or name, a rule of segments, a state. All that is given counts."""
+
+    text: str = ""
+    rule: str | None = None
+    state: str | None = None
+
+
+async def find(kit: Kit, search: Search) -> AsyncIterator[PersonRow]:
+    """Give the people who fit a search. With a rule, those who fit it are opened; without, see `finding.find`."""
+    everybody = finding.rows(kit) if search.state and not search.text.strip() else finding.find(kit, search.text)
+    async for row in everybody if search.rule is None else people(kit, None, search.rule):
+        named = search.rule is None or finding.holds(row, search.text)
+        if named and search.state in (None, row.state):
+            yield row
 
 
 async def require(tx: Transaction, slug: str, *, retired: bool = False) -> Segment:

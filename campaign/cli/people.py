@@ -79,16 +79,19 @@ def list_(
 
 @subscribers_app.command("find")
 def find(
-    text: Annotated[str, typer.Argument(help="A whole address, or a part of an address or a name.")],
+    text: Annotated[str, typer.Argument(help="A whole address, or a part of an address or a name.")] = "",
     *,
+    where: Annotated[str | None, typer.Option(metavar="RULE", help="A rule as segments have: gift >= 20")] = None,
+    state: Annotated[str | None, typer.Option(help="Only active, pending, left or suppressed ones.")] = None,
     json: Json = False,
 ) -> None:
     """Find subscribers: a whole address at once; a part of one, or of a name, by opening every sealed row in turn."""
-    from campaign.actions import finding
+    from campaign.actions import finding, segmenting
 
-    if not finding.is_exact(text):
+    if where is None and text.strip() and not finding.is_exact(text):
         hint("Addresses and names are sealed: looking at every row. A whole address is found at once.")
-    _show_rows(lambda kit: finding.find(kit, text), json=json, empty="Nobody found.")
+    search = segmenting.Search(text, where, state)
+    _show_rows(lambda kit: segmenting.find(kit, search), json=json, empty="Nobody found.")
 
 
 @subscribers_app.command("show")

@@ -198,3 +198,15 @@ def test_a_review_shows_each_row_field_by_field_before_anything_is_written(type_
     assert "+ line 2: info@ngo.net: name Office; country GB" in type_.said
     assert "worth a second look: 1 role" in type_.aside
     assert type_.read("subscribers", "list") == before
+
+
+def test_people_are_found_by_a_rule_and_a_state(type_: Typist) -> None:
+    assert type_("subscribers", "edit", "reader-03@example.org", "--country", "BR") == 0
+    assert type_("subscribers", "leave", "reader-03@example.org", "--yes") == 0
+    found = type_.read("subscribers", "find", "--where", 'country = "BR"', "--state", "left")
+    assert {one["address"] for one in found} == {"reader-03@example.org"}
+    assert type_.read("subscribers", "find", "reader-04", "--where", 'country = "BR"', "--state", "left") == []
+    assert {one["state"] for one in type_.read("subscribers", "find", "--state", "left")} == {"left"}
+    assert type_("subscribers", "find") == 2
+    assert type_("subscribers", "find", "--where", "country = ") == 2
+    assert "^" in type_.aside
