@@ -258,6 +258,8 @@ class _Import:
         changes = merging.merged(self._kit, found, row.person)
         if self._order.review is not None and (seen := reviewing.known(self._kit, row, known, changes, step)):
             self._order.review(seen)
+        if changes and known.subscriber_id is not None:
+            batch.change[known.subscriber_id] = changes
         confirms = step is Step.ACTIVATE and known.subscription_id is not None
         if known.subscriber_id is not None and (changes or confirms):
             sealed = merging.sealed_change(self._kit, found, changes) if changes else None
