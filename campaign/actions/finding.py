@@ -24,15 +24,6 @@ _DEEDS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """What an operator did about one person."""
-
-    at: datetime
-    operator: str
-    action: str
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
     """All that is known about one person."""
 
@@ -42,7 +33,7 @@ class Page:
     letters: tuple[Post, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     topics: tuple[str, ...] = ()
-    deeds: tuple[Deed, ...] = ()
+    deeds: tuple[audit.Entry, ...] = ()
 
     def row(self) -> dict[str, Any]:
         """Return the page as plain data."""
@@ -63,7 +54,10 @@ class Page:
             ],
             "consents": [asdict(one) for one in self.consents],
             "letters": [asdict(one) for one in self.letters],
-            "deeds": [asdict(one) for one in self.deeds],
+            "deeds": [
+                {name: getattr(one, name) for name in ("at", "operator", "action", "before", "after")}
+                for one in self.deeds
+            ],
         }
 
 
@@ -136,13 +130,12 @@ async def find(kit: Kit, text: str) -> AsyncIterator[PersonRow]:
         return
     async for entry in _everybody(kit):
         row = row_of(kit, entry)
-        if holds(row, text):
+        if holds(row, wanted):
             yield row
 
 
-def holds(row: PersonRow, text: str) -> bool:
-    """Say whether a text is a part of somebody's address or name, in any case and with any accents."""
-    wanted = folded(text.strip())
+def holds(row: PersonRow, wanted: str) -> bool:
+    """Say whether a `folded` text is a part of somebody's address or name."""
     return wanted in folded(row.address) or wanted in folded(row.name)
 
 
@@ -176,5 +169,5 @@ async def show(kit: Kit, address: str) -> Page:
         asked = audit.Asked(subject_key=kit.keys.address_key(who.address))
         found = await audit.entries(tx, asked, None, _DEEDS)
     facts, topics = merging.readable(kit, known)
-    deeds = tuple(Deed(one.at, one.operator, one.action) for _, one in found)
+    deeds = tuple(entry for _, entry in found)
     return Page(who, since, tuple(given), tuple(letters), facts, topics, deeds)

@@ -29,7 +29,7 @@ from campaign.store import attributes, consents, imports, people, staging, suppr
 from campaign.store.consents import Given
 from campaign.store.engine import Transaction
 from campaign.store.imports import Run, Tally
-from campaign.store.staging import Entry, Known, Newcomers
+from campaign.store.staging import Joining, Known, Newcomers
 
 Progress = Callable[[int, float], None]
 """Told after each chunk: rows done so far, and rows a second in this run."""
@@ -210,7 +210,7 @@ class _Import:
         await undos.record(tx, self._id, batch.before)
         if batch.join or batch.enter:
             sealed = joining.sealed(kit, [(row.key, row.person) for row in batch.join], self._id)
-            came = await staging.join(tx, sealed, batch.enter, Entry(self._list_id, state, given))
+            came = await staging.join(tx, sealed, batch.enter, Joining(self._list_id, state, given))
             if self._order.confirm:
                 await self._ask(tx, came)
 
@@ -247,6 +247,17 @@ class _Import:
         if self._order.review is not None:
             self._order.review(reviewing.new(row))
 
+    def _see_known(
+        self, row: Row, known: Known, changes: Mapping[str, Any], *, confirms: bool = False, agrees: bool = False
+    ) -> None:
+        if self._order.review is not None:
+            became: dict[str, tuple[Any, Any]] = {}
+            if confirms:
+                became["state"] = (known.state, SubscriptionState.ACTIVE)
+            if agrees:
+                became["consent"] = (None, "in these words")
+            self._order.review(reviewing.known(self._kit, row, known, changes, became))
+
     def _sort_known(self, row: Row, known: Known, batch: _Batch) -> bool:
         """Decide about somebody who is known; say whether that changes something besides putting them on the list."""
         membership = Membership(known.state, known.left_at, known.suppressed)
@@ -256,8 +267,6 @@ class _Import:
             return False
         found = {name: getattr(known, name) for name in people.CHANGEABLE}
         changes = merging.merged(self._kit, found, row.person)
-        if self._order.review is not None and (seen := reviewing.known(self._kit, row, known, changes, step)):
-            self._order.review(seen)
         if changes and known.subscriber_id is not None:
             batch.change[known.subscriber_id] = changes
         confirms = step is Step.ACTIVATE and known.subscription_id is not None
@@ -265,11 +274,15 @@ class _Import:
             sealed = merging.sealed_change(self._kit, found, changes) if changes else None
             batch.before.append((known.subscriber_id, confirms, sealed))
         if known.subscription_id is None:
-            batch.enter += [known.subscriber_id] if known.subscriber_id is not None else []
+            if known.subscriber_id is not None:
+                batch.enter.append(known.subscriber_id)
+            self._see_known(row, known, changes)
             return False
-        if step is Step.ACTIVATE:
-            batch.confirm.append(known.subscription_id)
         agrees = self._way.consented and not known.consented
+        if confirms:
+            batch.confirm.append(known.subscription_id)
         if agrees:
             batch.agree.append(known.subscription_id)
-        return bool(changes) or step is Step.ACTIVATE or agrees
+        if changes or confirms or agrees:
+            self._see_known(row, known, changes, confirms=confirms, agrees=agrees)
+        return bool(changes) or confirms or agrees

@@ -10,8 +10,6 @@ from campaign.actions import merging
 from campaign.actions.kit import Kit
 from campaign.actions.rejecting import Refused
 from campaign.actions.unpacking import Row
-from campaign.domain.consent import SubscriptionState
-from campaign.domain.joining import Step
 from campaign.store.people import CHANGEABLE
 from campaign.store.staging import Known
 
@@ -39,14 +37,14 @@ def new(row: Row) -> Reviewed:
     return Reviewed(row.line, "added", person.address.wire, fields)
 
 
-def known(kit: Kit, row: Row, found: Known, changes: Mapping[str, Any], step: Step) -> Reviewed | None:
-    """Say what changes for somebody who is known; None where nothing does. `changes` is empty or has all columns."""
+def known(
+    kit: Kit, row: Row, found: Known, changes: Mapping[str, Any], became: Mapping[str, tuple[Any, Any]]
+) -> Reviewed:
+    """Say what changes for somebody who is known: in their values (none, or all columns), and in what they became."""
     before = {name: getattr(found, name) for name in CHANGEABLE}
-    fields: dict[str, tuple[Any, Any]] = merging.differences(kit, before, changes) if changes else {}
-    if found.state is not None and step is Step.ACTIVATE:
-        fields["state"] = (found.state, SubscriptionState.ACTIVE)
+    fields = merging.differences(kit, before, changes) if changes else {}
     what = "added" if found.subscription_id is None else "changed"
-    return Reviewed(row.line, what, row.person.address.wire, fields) if fields or what == "added" else None
+    return Reviewed(row.line, what, row.person.address.wire, {**fields, **became})
 
 
 def refused(one: Refused, place: int) -> Reviewed:

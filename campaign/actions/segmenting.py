@@ -12,11 +12,10 @@ from typing import Final
 
 from campaign.actions import auditing, finding, listing
 from campaign.actions.auditing import Deed
-from campaign.actions.finding import row_of
 from campaign.actions.kit import Kit
 from campaign.domain.editions import EditionState, check_slug
 from campaign.domain.errors import BadInput, Conflict, NotFound
-from campaign.domain.people import PersonRow
+from campaign.domain.people import PersonRow, folded
 from campaign.domain.segments import Rule
 from campaign.domain.shapes import is_line
 from campaign.store import audiences, editions, roster, segments
@@ -115,7 +114,7 @@ async def people(kit: Kit, slug: str | None, rule: str | None = None) -> AsyncIt
         if not ids:
             return
         for entry in page:
-            yield row_of(kit, entry)
+            yield finding.row_of(kit, entry)
         after = ids[-1]
 
 
@@ -130,10 +129,15 @@ class Search:
 
 async def find(kit: Kit, search: Search) -> AsyncIterator[PersonRow]:
     """Give the people who fit a search. With a rule, those who fit it are opened; without, see `finding.find`."""
-    everybody = finding.rows(kit) if search.state and not search.text.strip() else finding.find(kit, search.text)
-    async for row in everybody if search.rule is None else people(kit, None, search.rule):
-        named = search.rule is None or finding.holds(row, search.text)
-        if named and search.state in (None, row.state):
+    wanted = folded(search.text.strip())
+    if search.rule is not None:
+        rows = people(kit, None, search.rule)
+    elif search.state is not None and not wanted:
+        rows = finding.rows(kit)
+    else:
+        rows, wanted = finding.find(kit, search.text), ""
+    async for row in rows:
+        if finding.holds(row, wanted) and search.state in (None, row.state):
             yield row
 
 

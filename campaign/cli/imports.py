@@ -31,7 +31,7 @@ _COLUMNS: Final = ("id", "file", "list", "started_at", "added", "changed", "refu
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="A CSV file in UTF-8 whose first line names its columns.")],
+    file: Annotated[Path, typer.Argument(help="A CSV file whose first line names its columns.")],
     *,
     list_: Annotated[str, typer.Option("--list", help="The list to put them on.")],
     consent: Annotated[str, typer.Option(help="How these people consented: the wording, where and when.")],
@@ -57,17 +57,15 @@ def import_(
     from campaign.actions.importing import Order
 
     order = Order(file, list_, consent, confirm=ask, dry_run=dry_run, mapping=pairs_of(map_ or []))
-    if review or not (yes or dry_run):
-        looked = _review(order, json=json and dry_run) if review else _look_over(order)
-        if review and json and dry_run:
-            return
-        if not yes and not dry_run:
+    if dry_run and review and json:
+        _review_as_json(order)
+        return
+    looked = None
+    if review or dry_run or not yes:
+        looked = _review(order) if review and not json else _look_over(order)
+        if not dry_run and not yes:
             _ask(looked, order)
-    try:
-        done = _run_import(order, "Looking over" if dry_run else "Importing")
-    except KeyboardInterrupt:
-        hint("Stopped. What was imported stays; the same command again goes on from there.")
-        raise
+    done = looked if looked is not None and dry_run else _import(order)
     if json:
         as_json(_report_row(done))
         return
@@ -163,7 +161,19 @@ def _ask(looked: Report, order: Order) -> None:
     confirm(f"Import it into {order.list}?", yes=False)
 
 
-def _run_import(order: Order, label: str) -> Report:
+def _import(order: Order) -> Report:
+    try:
+        return _run(order, "Importing")
+    except KeyboardInterrupt:
+        hint("Stopped. What was imported stays; the same command again goes on from there.")
+        raise
+
+
+def _look_over(order: Order, review: Callable[[Reviewed], None] | None = None) -> Report:
+    return _run(replace(order, dry_run=True, review=review), "Looking over")
+
+
+def _run(order: Order, label: str) -> Report:
     from campaign.actions import importing
 
     with progress(label) as show_done:
@@ -207,29 +217,34 @@ def _say_odd(done: Report) -> None:
         hint(f"New mailboxes worth a second look: {counts}. --review shows every row.")
 
 
-def _look_over(order: Order, review: Callable[[Reviewed], None] | None = None) -> Report:
-    return _run_import(replace(order, dry_run=True, review=review), "Looking over")
-
-
-def _review(order: Order, *, json: bool) -> Report:
-    """Write what would become of each row: all of them as JSON while they come, else the first thousand."""
+def _review(order: Order) -> Report:
+    """Write what would become of the first thousand rows that change something."""
     count = 0
 
     def write(one: Reviewed) -> None:
         nonlocal count
         count += 1
-        if json:
-            typer.echo(f"{',' if count > 1 else '['}\n  {json_text(asdict(one))}", nl=False)
-        elif count <= _SHOWN_ROWS:
+        if count <= _SHOWN_ROWS:
             told = "; ".join(_field(name, *values) for name, values in one.fields.items()) or one.reason
             say(f"{_SIGNS[one.what]} line {one.line}: {one.address}{': ' if told else ''}{told}")
 
     looked = _look_over(order, write)
-    if json:
-        typer.echo("\n]" if count else "[]")
-    elif count > _SHOWN_ROWS:
+    if count > _SHOWN_ROWS:
         hint(f"These are the first {_SHOWN_ROWS:,} of {count:,}; --review --dry-run --json writes all.")
     return looked
+
+
+def _review_as_json(order: Order) -> None:
+    """Write what would become of every row that changes something, while they come."""
+    before = "[\n"
+
+    def write(one: Reviewed) -> None:
+        nonlocal before
+        typer.echo(f"{before}  {json_text(asdict(one))}", nl=False)
+        before = ",\n"
+
+    _look_over(order, write)
+    typer.echo("[]" if before == "[\n" else "\n]")
 
 
 def _field(name: str, before: object, after: object) -> str:

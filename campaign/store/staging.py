@@ -104,7 +104,7 @@ async def known(tx: Transaction, list_id: int, wording_id: int, keys: Sequence[b
     return {key: Known(*rest) for key, *rest in await tx.execute(found)}
 
 
-class Entry(NamedTuple):
+class Joining(NamedTuple):
     """How people come to a list: which one, in what state, with what consent."""
 
     list_id: int
@@ -126,34 +126,26 @@ class Newcomers(NamedTuple):
             yield _P.id.in_(some), _S.subscriber_id.in_(some)
 
 
-async def join(tx: Transaction, new: Sequence[Sealed], known: Sequence[int], entry: Entry) -> Newcomers:
+async def join(tx: Transaction, new: Sequence[Sealed], known: Sequence[int], joining: Joining) -> Newcomers:
     """Put people on a list with their consents: new ones, whose mailboxes nobody has, and known ones by their ids.
 
     For that nobody else may add people: `prepare` comes before. Pending ones count as asked once: the letters are for
     the caller to make.
     """
-    given = entry.given
+    given = joining.given
     newest = (await tx.execute(select(func.coalesce(func.max(_P.id), 0)))).scalar_one()
-    if is_sqlite(tx):
-        newest = await _newest_ever(tx, newest)
     await _add(tx, new, given.at)
     who = Newcomers(newest, known)
-    asked = literal(int(entry.state is SubscriptionState.PENDING))
+    asked = literal(int(joining.state is SubscriptionState.PENDING))
     at, import_id = literal(given.at, _S.joined_at.type), literal(given.import_id)
-    fixed = (literal(entry.list_id), literal(entry.state.value), at, asked, import_id)
+    fixed = (literal(joining.list_id), literal(joining.state.value), at, asked, import_id)
     how = (literal(given.wording_id), literal(given.source.value), at, literal(given.recorded_by), import_id)
     for people, theirs in who.slices():
         rows = insert_into(tx, subscriptions).from_select(_SUBSCRIPTION, select(_P.id, *fixed).where(people))
         await tx.execute(rows.on_conflict_do_nothing())
-        agreed = select(_S.id, *how).where(theirs, _S.list_id + 0 == entry.list_id)
+        agreed = select(_S.id, *how).where(theirs, _S.list_id + 0 == joining.list_id)
         await tx.execute(insert(consents).from_select(_CONSENT, agreed))
     return who
-
-
-async def _newest_ever(tx: Transaction, newest: int) -> int:
-    """Return the greatest id that SQLite ever gave to a person: the next one is greater."""
-    ever = await tx.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'subscribers'"))
-    return max(newest, ever.scalar_one_or_none() or 0)
 
 
 async def _add(tx: Transaction, people: Sequence[Sealed], now: datetime) -> None:

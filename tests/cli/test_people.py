@@ -197,7 +197,12 @@ def test_a_review_shows_each_row_field_by_field_before_anything_is_written(type_
     assert type_(*words) == 0
     assert "+ line 2: info@ngo.net: name Office; country GB" in type_.said
     assert "worth a second look: 1 role" in type_.aside
+    assert type_.said.count("line 4") == 2, "once in the review, once among the refused"
     assert type_.read("subscribers", "list") == before
+    done = type_.read(*words[:-1], "--yes")
+    changed = [one for one in rows.values() if one["what"] == "changed"]
+    assert (done["added"], done["changed"], done["refused"]) == (1, len(changed), 1)
+    assert type_.read(*words) == [rows[4]]
 
 
 def test_people_are_found_by_a_rule_and_a_state(type_: Typist) -> None:
