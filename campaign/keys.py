@@ -78,6 +78,11 @@ class Keyring:
         except InvalidTag as error:
             raise SealBroken from error
 
+    def open_address(self, blob: bytes) -> Address:
+        """Open a sealed address."""
+        local, _, domain = self.open(blob, purpose="address").rpartition("@")
+        return Address(local, domain)
+
     @property
     def newest(self) -> str:
         """The id of the key that seals from now on, as hexadecimal digits; it tells nothing about the key."""

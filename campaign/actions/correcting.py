@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from campaign.actions import auditing, merging
+from campaign.actions import auditing, journaling, merging
 from campaign.actions.auditing import Deed
 from campaign.actions.describing import SEALED
 from campaign.actions.kit import Kit
@@ -15,6 +15,7 @@ from campaign.domain.addresses import Address
 from campaign.domain.attributes import Attribute, is_name, parse_value
 from campaign.domain.consent import Reason
 from campaign.domain.errors import BadInput, Conflict, NotFound
+from campaign.domain.journal import Line, What
 from campaign.domain.localtime import parse_zone
 from campaign.domain.people import clean_name, parse_country, parse_language
 from campaign.store import attributes, couples, ledger, people, suppressions
@@ -39,7 +40,7 @@ class Edit:
 async def edit(kit: Kit, address: Address, wish: Edit) -> bool:
     """Correct what is known about somebody; return False when it was so. Raises BadInput for what cannot be read."""
     async with kit.store.begin() as tx:
-        person = await _require(kit, tx, address)
+        person = await require(kit, tx, address)
         known = (await people.changeable(tx, [person.id]))[person.id]
         changes = _changes(kit, known, wish, await attributes.every(tx))
         changes = {name: value for name, value in changes.items() if value != known[name]}
@@ -108,22 +109,35 @@ async def merge(kit: Kit, kept: Address, other: Address) -> Merged:
     fills gaps. The other mailbox is suppressed as one that left, so that no import brings it back; its own confirmation
     may. Raises Conflict where one of them complained, was blocked or erased: nobody is mailed around that.
     """
-    now, gone = kit.clock.now(), kit.keys.address_key(other)
     if kept.canonical == other.canonical:
         raise BadInput("These are one mailbox.", remedy="Name two.")
     async with kit.store.begin() as tx:
-        mine, theirs = await _require(kit, tx, kept), await _require(kit, tx, other)
+        mine, theirs = await require(kit, tx, kept), await require(kit, tx, other)
         await _refuse_suppressed(tx, (mine, kept), (theirs, other))
-        known = await people.changeable(tx, [mine.id, theirs.id])
-        changes = _gaps(kit, known[mine.id], known[theirs.id])
-        if changes:
-            await people.change(tx, mine.id, changes, now)
-        await suppressions.add(tx, gone, Reason.LEFT, now=now, recorded_by=f"{kit.operator}, merging")
-        await couples.drop_pending(tx, theirs.id)
-        letters = await ledger.suppress_person(tx, gone, now=now, reason="merged")
-        lists = await couples.join(tx, mine.id, theirs.id, now)
-        await auditing.note(kit, tx, Deed("subscriber.merge", kept, after={"other": other.wire, "lists": lists}))
-    return Merged(lists, letters)
+        merged = await unite(kit, tx, (mine, theirs))
+        after = {"other": other.wire, "lists": merged.lists}
+        await auditing.note(kit, tx, Deed("subscriber.merge", kept, after=after))
+    return merged
+
+
+async def unite(kit: Kit, tx: Transaction, both: tuple[Subscriber, Subscriber]) -> Merged:
+    """Make the second one part of the first, and let nothing go to the second's mailbox any more.
+
+    Where that one had asked to get nothing more, its lists come along as left.
+    """
+    now, (kept, other) = kit.clock.now(), both
+    known = await people.changeable(tx, [kept.id, other.id])
+    changes = _gaps(kit, known[kept.id], known[other.id])
+    if changes:
+        await people.change(tx, kept.id, changes, now)
+    suppressed = await suppressions.find(tx, other.address_key)
+    if suppressed is not None and suppressed.reason is Reason.LEFT:
+        await people.leave(tx, other.id, None, now)
+    await suppressions.add(tx, other.address_key, Reason.LEFT, now=now, recorded_by=f"{kit.operator}, merging")
+    await journaling.write(kit, [Line(now, What.SUPPRESSED, other.address_key, reason=Reason.LEFT)])
+    await couples.drop_pending(tx, other.id)
+    letters = await ledger.suppress_person(tx, other.address_key, now=now, reason="merged")
+    return Merged(await couples.join(tx, kept.id, other.id, now), letters)
 
 
 def _gaps(kit: Kit, known: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +159,8 @@ async def _refuse_suppressed(tx: Transaction, *found: tuple[Subscriber, Address]
             raise Conflict(f"{address} is suppressed ({why.reason}).", remedy=remedy)
 
 
-async def _require(kit: Kit, tx: Transaction, address: Address) -> Subscriber:
+async def require(kit: Kit, tx: Transaction, address: Address) -> Subscriber:
+    """Return the person with this address; raise NotFound for nobody."""
     person = await people.find(tx, kit.keys.address_key(address))
     if person is None:
         raise NotFound(f"Nobody has the address {address}.", remedy="campaign subscribers find looks for parts.")

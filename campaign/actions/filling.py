@@ -26,6 +26,7 @@ from campaign.store import letters
 from campaign.store.ledger import Claimed
 
 _ANY: Final = Purpose.LEAVE
+_ASKING: Final = {Kind.CONFIRM: Purpose.CONFIRM, Kind.RENEW: Purpose.RENEW}
 _KEPT: Final = 256
 """How many compiled variants are kept at hand; each has about 25 kB."""
 
@@ -78,7 +79,7 @@ class Filling:
             if stored is not None:
                 compiled = Compiled.loads(stored)
             elif letter.edition_id is None:
-                compiled = await wording.compile_service(self._kit, letter.kind, variant.rpartition(":")[2])
+                compiled = await wording.compile_service(self._kit, letter.kind, variant)
             else:
                 raise LetterRefused(f"The text {variant} is missing from the database.")
             if len(self._compiled) >= _KEPT:
@@ -89,15 +90,19 @@ class Filling:
     def _personal(self, letter: Claimed) -> tuple[bytes, Personal]:
         """Return the slot values: those of the first token when there was one, fresh ones otherwise.
 
+        A letter that asks to confirm names nobody: the mailbox may be a stranger's, and the name a joker's words.
         A seal that does not open is a fault of this installation, not of the person: it is raised as it is.
         """
         keys = self._kit.keys
         if letter.slots_sealed is not None:
             return letter.slots_sealed, Personal.loads(keys.open(letter.slots_sealed, purpose="slots"))
-        local, _, domain = keys.open(letter.address_sealed or b"", purpose="address").rpartition("@")
-        name = keys.open(letter.name_sealed, purpose="name") if letter.name_sealed else ""
+        known = letter.kind is not Kind.CONFIRM and letter.name_sealed
+        name = keys.open(known, purpose="name") if known else ""
         personal = self.personal_for(
-            letter.kind, Address(local, domain), name, Link(_ANY, letter.subscription_id or 0, letter.id)
+            letter.kind,
+            keys.open_address(letter.address_sealed or b""),
+            name,
+            Link(_ANY, letter.subscription_id or 0, letter.id),
         )
         return keys.seal(personal.dumps(), purpose="slots"), personal
 
@@ -121,9 +126,9 @@ class Filling:
             token = self._kit.keys.sign_link(Link(Purpose.LEAVE, about.subscription, about.delivery))
             links[UNSUBSCRIBE] = f"{base}/u/{token}"
             links[UNSUBSCRIBE_MAILTO] = f"mailto:{contact.wire if contact else ''}?subject=unsubscribe%20{token}"
-        if kind is Kind.CONFIRM:
-            token = self._kit.keys.sign_link(Link(Purpose.CONFIRM, about.subscription, about.delivery))
-            links[CONFIRM] = f"{base}/c/{token}"
+        if (purpose := _ASKING.get(kind)) is not None:
+            token = self._kit.keys.sign_link(Link(purpose, about.subscription, about.delivery))
+            links[CONFIRM] = f"{base}/{purpose.value}/{token}"
         return links
 
     def _return_path(self) -> str:

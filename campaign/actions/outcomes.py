@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from campaign.actions.committing import Outcome
 from campaign.actions.kit import Kit
-from campaign.domain.addresses import Address
 from campaign.domain.delivery import FREE_DROPS, Event, back_off
 from campaign.domain.replies import Answer, Reason, Verdict
 from campaign.domain.replies import Outcome as Judged
@@ -103,5 +102,4 @@ def _said(words: str) -> str:
 def _address_key(kit: Kit, letter: Claimed) -> bytes | None:
     if letter.address_sealed is None:
         return None
-    local, _, domain = kit.keys.open(letter.address_sealed, purpose="address").rpartition("@")
-    return kit.keys.address_key(Address(local, domain))
+    return kit.keys.address_key(kit.keys.open_address(letter.address_sealed))

@@ -1,32 +1,22 @@
-"""People confirm by the link of a letter and leave by link or by name; and where one person stands, for other verbs."""
+"""People leave, by the link of a letter or by name; and where one person stands, for other verbs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from campaign.actions import auditing, journaling, listing
 from campaign.actions.auditing import Deed
 from campaign.actions.kit import Kit
 from campaign.domain.addresses import Address, parse_address
-from campaign.domain.consent import LIFTED_BY_CONFIRMING, SubscriptionState
+from campaign.domain.consent import SubscriptionState
 from campaign.domain.errors import NotFound
 from campaign.domain.journal import Line, What
 from campaign.domain.tokens import Link, Purpose
-from campaign.store import consents, ledger, people, suppressions
+from campaign.store import ledger, people, suppressions
 from campaign.store.engine import Transaction, repeated
 from campaign.store.people import Subscriber, Subscription
 from campaign.store.suppressions import Suppression
-
-
-class Confirmed(StrEnum):
-    """What became of a confirmation."""
-
-    ACTIVE = "active"
-    ALREADY = "already"
-    EXPIRED = "expired"
-    GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,34 +24,6 @@ class Left:
     """The names of the lists that somebody left just now; none when they had left before."""
 
     lists: tuple[str, ...] = ()
-
-
-@repeated
-async def confirm_by_link(kit: Kit, token: str) -> Confirmed:
-    """Make a pending subscription active by the link of its letter; raise TokenRefused for a link that is not ours.
-
-    It lifts a suppression for having been erased or bounced, and no other. Twice is fine.
-    """
-    link, now = kit.keys.read_link(Purpose.CONFIRM, token), kit.clock.now()
-    async with kit.store.begin() as tx:
-        standing = await people.subscription_by_id(tx, link.subscription)
-        person = await people.by_id(tx, standing.subscriber_id) if standing else None
-        letter = await people.carrier(tx, link.delivery)
-        if standing is None or person is None or letter is None or letter.subscription_id != standing.id:
-            return Confirmed.GONE
-        if standing.state is SubscriptionState.ACTIVE:
-            return Confirmed.ALREADY
-        if letter.valid_until <= now:
-            return Confirmed.EXPIRED
-        suppressed = await suppressions.find(tx, person.address_key, person.domain)
-        if suppressed is not None and suppressed.reason not in LIFTED_BY_CONFIRMING:
-            return Confirmed.GONE
-        if not await people.confirm(tx, [standing.id], now):
-            return Confirmed.GONE
-        await consents.confirm(tx, standing.id, now)
-        if await suppressions.lift(tx, person.address_key):
-            await journaling.write(kit, [Line(now, What.LIFTED, person.address_key)])
-    return Confirmed.ACTIVE
 
 
 @repeated
@@ -170,7 +132,7 @@ async def standing(kit: Kit, address: str) -> Standing:
         suppressed = await suppressions.find(tx, person.address_key, person.domain)
     name = kit.keys.open(person.name_sealed, purpose="name") if person.name_sealed else ""
     return Standing(
-        address_of(kit, person.address_sealed),
+        kit.keys.open_address(person.address_sealed),
         name,
         person.country,
         person.language,
@@ -178,9 +140,3 @@ async def standing(kit: Kit, address: str) -> Standing:
         tuple(own),
         suppressed,
     )
-
-
-def address_of(kit: Kit, sealed: bytes) -> Address:
-    """Open a stored address."""
-    local, _, domain = kit.keys.open(sealed, purpose="address").rpartition("@")
-    return Address(local, domain)

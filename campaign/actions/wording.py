@@ -19,11 +19,11 @@ from campaign.domain.digest import ArticleCard, Choice, ContentRule, choose
 from campaign.domain.editions import NOWHERE
 from campaign.domain.errors import NotReady
 from campaign.domain.helplines import Helplines
-from campaign.domain.message import LetterSpec, SenderIdentity
+from campaign.domain.message import LetterRefused, LetterSpec, SenderIdentity
 from campaign.domain.schedule import zone_of
 from campaign.mail.composer import Compiled, compile_letter
 from campaign.mail.words import Catalogue, read_words
-from campaign.store import audiences, content, letters, lists
+from campaign.store import audiences, content, letters, lists, renewals
 from campaign.store.campaigns import Campaign
 from campaign.store.editions import Edition
 from campaign.store.engine import Transaction
@@ -257,9 +257,21 @@ def pick_variant(variants: Sequence[str], language: str | None, country: str | N
     return None
 
 
-async def compile_service(kit: Kit, kind: Kind, language: str) -> Compiled:
-    """Compile a service letter (confirmation and the like): short, neutral, without an organiser's words."""
+async def compile_service(kit: Kit, kind: Kind, variant: str) -> Compiled:
+    """Compile a service letter (confirmation and the like): short, neutral, without an organiser's words.
+
+    But for the exact words of the consent that somebody is asked to renew: they come with the variant's renewal.
+    """
     kit.settings.require("sender", "base_url", "postal_address")
-    context = {"organisation": {"name": kit.settings.organisation, "postal_address": kit.settings.postal_address or ""}}
-    spec = LetterSpec(kind.value, language, context, identity(kit, kind.value, kind.value, ""), kind)
+    ours = {"name": kit.settings.organisation, "postal_address": kit.settings.postal_address or ""}
+    context: dict[str, Any] = {"organisation": ours}
+    slug, name = kind.value, ""
+    if kind is Kind.RENEW:
+        async with kit.store.read() as tx:
+            renewal = await renewals.find(tx, renewals.id_in(variant))
+        if renewal is None:
+            raise LetterRefused(f"There is no renewal for {variant}.")
+        slug, name = renewal.list, renewal.list_name
+        context |= {"wording": renewal.wording, "list": {"name": name}}
+    spec = LetterSpec(kind.value, variant.rpartition(":")[2], context, identity(kit, kind.value, slug, name), kind)
     return await compile_letter(kit.renderer, spec)

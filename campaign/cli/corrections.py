@@ -86,3 +86,21 @@ def merge(
     say(f"{kept} has what {gone} had: {done.lists:,} more lists.")
     if done.letters:
         hint(f"{done.letters:,} letters that waited for {gone} were taken out.")
+
+
+def address(
+    old: Annotated[str, typer.Argument(help="Where they are written to now.", metavar="OLD")],
+    new: Annotated[str, typer.Argument(help="Where they want to be written to.", metavar="NEW")],
+) -> None:
+    """Change somebody's address: a letter asks the new mailbox, and only its link makes the change.
+
+    Until then everything goes to the old one. Afterwards nothing does, and no import brings it back.
+    """
+    from campaign.actions import changing
+    from campaign.domain.addresses import parse_address
+
+    before, after = parse_address(old), parse_address(new)
+    if with_kit(lambda kit: changing.ask(kit, before, after)):
+        say(f"{after} gets a letter that asks to confirm. Until then everything goes to {before}.")
+    else:
+        say(f"{after} was asked within the last day; no second letter goes out.")

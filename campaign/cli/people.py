@@ -107,6 +107,7 @@ def show(address: Who, *, json: Json = False) -> None:
 
 
 subscribers_app.command("edit")(corrections.edit)
+subscribers_app.command("address")(corrections.address)
 subscribers_app.command("merge")(corrections.merge)
 subscribers_app.command("export")(corrections.export)
 

@@ -42,6 +42,8 @@ class SubscriptionEvent(StrEnum):
     REJOIN = "rejoin"
     WITHDRAW = "withdraw"
     """The import that said they had agreed is undone."""
+    LAPSE = "lapse"
+    """They were asked whether they still want letters, and did not answer in time."""
 
 
 _S, _E = SubscriptionState, SubscriptionEvent
@@ -53,6 +55,7 @@ SUBSCRIPTION_MOVES: Final[Mapping[tuple[SubscriptionState, SubscriptionEvent], S
         (_S.ACTIVE, _E.LEAVE): _S.LEFT,
         (_S.LEFT, _E.REJOIN): _S.PENDING,
         (_S.ACTIVE, _E.WITHDRAW): _S.PENDING,
+        (_S.ACTIVE, _E.LAPSE): _S.LEFT,
     }
 )
 """Nobody who left becomes active again except through their own confirmation."""

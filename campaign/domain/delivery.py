@@ -22,6 +22,7 @@ class Kind(StrEnum):
 
     EDITION = "edition"
     CONFIRM = "confirm"
+    RENEW = "renew"
     WELCOME = "welcome"
     GOODBYE = "goodbye"
     ALERT = "alert"

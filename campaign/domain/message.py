@@ -29,7 +29,7 @@ UNSUBSCRIBE: Final = "unsubscribe"
 UNSUBSCRIBE_MAILTO: Final = "unsubscribe_mailto"
 CONFIRM: Final = "confirm"
 
-LIST_KINDS: Final = frozenset({Kind.EDITION, Kind.WELCOME, Kind.TEST})
+LIST_KINDS: Final = frozenset({Kind.EDITION, Kind.WELCOME, Kind.RENEW, Kind.TEST})
 """Letters that somebody gets as a member of a list: they say how to leave it. A test letter looks like them."""
 
 NEEDED_LINKS: Final[Mapping[Kind, tuple[str, ...]]] = {
@@ -37,6 +37,7 @@ NEEDED_LINKS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.WELCOME: (UNSUBSCRIBE, UNSUBSCRIBE_MAILTO),
     Kind.TEST: (UNSUBSCRIBE, UNSUBSCRIBE_MAILTO),
     Kind.CONFIRM: (CONFIRM,),
+    Kind.RENEW: (CONFIRM, UNSUBSCRIBE, UNSUBSCRIBE_MAILTO),
 }
 """The links without which a letter of that kind may not go out."""
 

@@ -46,7 +46,9 @@ _LOOKING: Final = frozenset(
 )
 _WRITING: Final = frozenset(("articles", "keydates"))
 _ADMINISTERING: Final = frozenset(("operators", "keys", "db", "init"))
-_GRAVE: Final = frozenset((("subscribers", "erase"), ("imports", "undo"), ("suppressions", "remove")))
+_GRAVE: Final = frozenset(
+    (("subscribers", "erase"), ("imports", "undo"), ("suppressions", "remove"), ("consents", "lapse"))
+)
 
 
 def right_for(group: str, command: str = "") -> Right:
@@ -55,7 +57,7 @@ def right_for(group: str, command: str = "") -> Right:
         return Right.ADMINISTER
     if (group, command) in _GRAVE:
         return Right.ADMINISTER
-    if (command or group) in _LOOKING:
+    if (command or group) in _LOOKING or (group, command) == ("consents", "renewals"):
         return Right.LOOK
     return Right.WRITE if group in _WRITING else Right.ORGANISE
 

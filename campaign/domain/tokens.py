@@ -34,6 +34,7 @@ class Purpose(StrEnum):
     LEAVE = "u"
     CONFIRM = "c"
     PREFER = "p"
+    RENEW = "r"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from campaign.mail.words import Words, direction
 PERSON: Final = ("person.name", "person.greeting", "person.address")
 """The personal fields besides links."""
 
-TOP: Final[Mapping[str, Any]] = {"subject": "", "why": "", "preheader": ""}
+TOP: Final[Mapping[str, Any]] = {"subject": "", "why": "", "preheader": "", "wording": ""}
 RECORDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "organisation": {"name": "", "url": "", "postal_address": ""},
     "campaign": {"title": "", "intro": ""},

@@ -49,16 +49,23 @@ async def find_wording(tx: Transaction, text: str, locale: str) -> int | None:
     return found
 
 
-async def record(tx: Transaction, subscription_ids: Sequence[int], given: Given) -> int:
-    """Record a consent for each subscription that has none in these words since it was last joined; return how many."""
+async def record(
+    tx: Transaction, subscription_ids: Sequence[int], given: Given, *, since: datetime | None = None
+) -> int:
+    """Record a consent for each subscription that has none in these words since it was last joined; return how many.
+
+    Or since a later moment, where they were asked anew.
+    """
     s = subscriptions.c
-    known = exists().where(_C.subscription_id == s.id, _C.wording_id == given.wording_id, _C.given_at >= s.joined_at)
+    from_then = s.joined_at if since is None else literal(since, _C.given_at.type)
+    known = exists().where(_C.subscription_id == s.id, _C.wording_id == given.wording_id, _C.given_at >= from_then)
     values = (literal(given.source.value), literal(given.at, _C.given_at.type), literal(given.recorded_by))
     made = 0
     for start in range(0, len(subscription_ids), _SLICE):
         some = s.id.in_(subscription_ids[start : start + _SLICE])
         source = select(s.id, literal(given.wording_id), *values, literal(given.import_id)).where(some, ~known)
-        made += (await tx.execute(insert(consents).from_select(_COLUMNS, source))).rowcount
+        added = insert(consents).from_select(_COLUMNS, source).inline()
+        made += (await tx.execute(added, execution_options={"preserve_rowcount": True})).rowcount
     return made
 
 
@@ -66,11 +73,13 @@ _SLICE: Final = 5_000
 _COLUMNS: Final = ("subscription_id", "wording_id", "source", "given_at", "recorded_by", "import_id")
 
 
-async def confirm(tx: Transaction, subscription_id: int, now: datetime) -> None:
-    """Write down that the person confirmed what was asked since they last joined."""
+async def confirm(tx: Transaction, subscription_id: int, now: datetime, *, wording_id: int | None = None) -> None:
+    """Write down that the person confirmed what was asked since they last joined, or of it these words alone."""
     joined = select(subscriptions.c.joined_at).where(subscriptions.c.id == subscription_id).scalar_subquery()
-    asked = (_C.subscription_id == subscription_id, _C.confirmed_at.is_(None), _C.given_at >= joined)
-    await tx.execute(update(consents).where(*asked).values(confirmed_at=now))
+    asked = update(consents).where(_C.subscription_id == subscription_id, _C.confirmed_at.is_(None))
+    if wording_id is not None:
+        asked = asked.where(_C.wording_id == wording_id)
+    await tx.execute(asked.where(_C.given_at >= joined).values(confirmed_at=now))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from campaign.domain.delivery import Event, Kind, State, advance
 from campaign.domain.editions import EditionState
 from campaign.store.engine import Transaction
 from campaign.store.schema.ledger import campaign_lists, deliveries, delivery_events, delivery_replies, editions
-from campaign.store.schema.people import lists, subscriptions, suppressed_domains, suppressions
+from campaign.store.schema.people import address_changes, lists, subscriptions, suppressed_domains, suppressions
 
 _D: Final = deliveries.c
 _CHUNK: Final = 5_000
@@ -91,6 +91,12 @@ def _subscription_is(*states: SubscriptionState) -> ColumnElement[bool]:
     )
 
 
+def _moves_there() -> ColumnElement[bool]:
+    """Somebody asked to be written to at this letter's address, and nobody has answered yet."""
+    c = address_changes.c
+    return exists(select(c.id).where(c.delivery_id == _D.id, c.confirmed_at.is_(None)))
+
+
 def _on_audience() -> ColumnElement[bool]:
     """The person is active on at least one list, that has not ended, of the edition's campaign."""
     s, c, e = subscriptions.c, campaign_lists.c, editions.c
@@ -110,7 +116,8 @@ def may_receive() -> ColumnElement[bool]:
     active, pending, left = SubscriptionState.ACTIVE, SubscriptionState.PENDING, SubscriptionState.LEFT
     return or_(
         and_(_D.kind == Kind.EDITION, _on_audience(), ~_suppressed()),
-        and_(_D.kind == Kind.CONFIRM, _subscription_is(pending), ~never),
+        and_(_D.kind == Kind.CONFIRM, or_(_subscription_is(pending), _moves_there()), ~never),
+        and_(_D.kind == Kind.RENEW, _subscription_is(active), ~_suppressed()),
         and_(_D.kind == Kind.WELCOME, _subscription_is(active), ~_suppressed()),
         and_(_D.kind == Kind.GOODBYE, _subscription_is(left), ~never),
         and_(_D.kind == Kind.TEST, ~_suppressed()),

@@ -178,6 +178,7 @@ async def move(tx: Transaction, event: SubscriptionEvent, where: ColumnElement[b
         SubscriptionEvent.LEAVE: {"left_at": now},
         SubscriptionEvent.REJOIN: {"joined_at": now, "confirmed_at": None},
         SubscriptionEvent.WITHDRAW: {"confirmed_at": None},
+        SubscriptionEvent.LAPSE: {"left_at": now},
     }
     statement = update(subscriptions).where(_S.state.in_(subscription_origins(event)), where)
     moved = await tx.execute(statement.values(state=target, **facts[event]).returning(_S.id))

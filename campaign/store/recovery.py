@@ -61,7 +61,7 @@ async def resolve_by_policy(tx: Transaction, now: datetime, attempts: int = MAX_
 
     A letter that has had its `attempts` stays in doubt: it could not be sent again.
     """
-    service = _D.kind.in_([Kind.CONFIRM, Kind.WELCOME, Kind.GOODBYE, Kind.ALERT])
+    service = _D.kind.in_([Kind.CONFIRM, Kind.RENEW, Kind.WELCOME, Kind.GOODBYE, Kind.ALERT])
     again = and_(
         _D.attempts < attempts,
         _doubts() <= MOST_DOUBTS,

@@ -139,3 +139,35 @@ def test_a_proof_written_over_a_public_file_is_private(type_: Typist, tmp_path: 
     assert out.stat().st_mode & 0o777 == 0o600
     assert "old" not in out.read_text("utf-8").split("Record of consent")[-1][:20]
     assert out.read_text("utf-8").startswith("Record of consent")
+
+
+def test_a_new_address_is_asked_first(type_: Typist) -> None:
+    new = "new-mailbox@example.org"
+    assert type_("subscribers", "address", KEPT, new) == 0
+    assert "gets a letter that asks to confirm" in type_.said
+    assert on(type_, "supporters")[KEPT] == "active"
+    assert type_("subscribers", "address", KEPT, new) == 0
+    assert "within the last day" in type_.said
+    assert type_("subscribers", "address", KEPT, KEPT) == 2
+    assert type_("subscribers", "address", "nobody@example.org", new) == 1
+    (entry, *_) = type_.read("audit", "--about", KEPT)
+    assert entry["action"] == "subscriber.address"
+    assert "new-mailbox" not in str(entry)
+
+
+def test_people_are_asked_whether_they_still_want_letters(type_: Typist) -> None:
+    words = ("--list", "supporters", "--wording", "I still want letters.")
+    assert type_.read("consents", "renew", *words, "--dry-run") == {"list": "supporters", "people": 25}
+    assert type_.read("consents", "renewals") == []
+    assert type_("consents", "renew", *words, "--before", "2020-01-01", "--dry-run") == 0
+    assert "0 people" in type_.said
+    assert type_("consents", "renew", *words, "--yes") == 0
+    assert "Renewal 1: 25 people" in type_.said
+    (one,) = type_.read("consents", "renewals")
+    assert (one["asked"], one["yes"], one["silent"], one["state"]) == (25, 0, 0, "waiting")
+    assert type_("consents", "renewals") == 0
+    assert type_("consents", "lapse", "1", "--yes") == 1
+    assert "They may answer until" in type_.aside
+    for wrong in (("--before", "soon"), ("--days", "1")):
+        assert type_("consents", "renew", *words, *wrong, "--yes") == 2
+    assert type_("consents", "lapse", "7", "--yes") == 1

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from campaign.actions import finding, importing, joining, listing, subscribing, suppressing
+from campaign.actions import confirming, finding, importing, joining, listing, subscribing, suppressing
 from campaign.actions.importing import Order, Report
 from campaign.actions.joining import Joined, Request
 from campaign.actions.kit import Kit
@@ -250,7 +250,7 @@ async def test_with_confirm_each_new_person_is_asked_by_letter_once(kit: Kit, wr
     assert again.purpose_key == f"confirm:{again.subscription_id}:2", "the import's letter was the first"
     token = kit.keys.sign_link(Link(Purpose.CONFIRM, letters[0].subscription_id, letters[0].id))
     clock.travel_to(letters[0].due_at)
-    assert await subscribing.confirm_by_link(kit, token) is subscribing.Confirmed.ACTIVE
+    assert await confirming.confirm_by_link(kit, token) is confirming.Confirmed.ACTIVE
     assert sorted((await states(kit)).values()) == ["active"] + ["pending"] * 6
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from campaign.actions import finding, joining, listing, subscribing, suppressing
+from campaign.actions import confirming, finding, joining, listing, subscribing, suppressing
+from campaign.actions.confirming import Confirmed
 from campaign.actions.joining import Answer, Joined, Request
 from campaign.actions.kit import Kit
-from campaign.actions.subscribing import Confirmed
 from campaign.domain.addresses import Address, parse_address
 from campaign.domain.campaigns import Definition
 from campaign.domain.consent import OptIn, Reason, SubscriptionState
@@ -105,8 +105,8 @@ async def test_double_opt_in_asks_by_letter_and_the_link_confirms(kit: Kit, cloc
     assert letter.variant == "confirm:es", "the list's language, where the person named none"
     assert kit.keys.open(letter.address_sealed, purpose="address") == ONE.wire
     clock.advance(DAY)
-    assert await subscribing.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.ACTIVE
-    assert await subscribing.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.ALREADY
+    assert await confirming.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.ACTIVE
+    assert await confirming.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.ALREADY
     assert await states(kit) == {("reader-01", "supporters"): "active"}
     page = await finding.show(kit, ONE.wire)
     assert page.standing.subscriptions[0].confirmed_at == page.consents[0].confirmed_at == clock.now()
@@ -157,11 +157,11 @@ async def test_a_link_to_confirm_ends_after_seven_days_and_is_good_for_nothing_e
     await put(kit)
     (letter,) = await letters(kit)
     with pytest.raises(TokenRefused):
-        await subscribing.confirm_by_link(kit, link(kit, Purpose.LEAVE, letter))
+        await confirming.confirm_by_link(kit, link(kit, Purpose.LEAVE, letter))
     foreign = kit.keys.sign_link(Link(Purpose.CONFIRM, letter.subscription_id, letter.id + 1))
-    assert await subscribing.confirm_by_link(kit, foreign) is Confirmed.GONE
+    assert await confirming.confirm_by_link(kit, foreign) is Confirmed.GONE
     clock.advance(timedelta(days=7))
-    assert await subscribing.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.EXPIRED
+    assert await confirming.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.EXPIRED
     assert await states(kit) == {("reader-01", "supporters"): "pending"}
 
 
@@ -178,7 +178,7 @@ async def test_who_left_comes_back_by_their_own_confirmation_only(kit: Kit, cloc
     standing = (await finding.show(kit, ONE.wire)).standing.subscriptions[0]
     assert (standing.state, standing.left_at) == (SubscriptionState.PENDING, left)
     (letter,) = await letters(kit)
-    assert await subscribing.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.ACTIVE
+    assert await confirming.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.ACTIVE
     page = await finding.show(kit, ONE.wire)
     assert page.standing.subscriptions[0].left_at is None
     assert [one.confirmed_at for one in page.consents] == [None, clock.now()], "only what was asked since"
@@ -189,7 +189,7 @@ async def test_leaving_before_confirming_makes_the_link_worthless(kit: Kit) -> N
     (letter,) = await letters(kit)
     await subscribing.leave(kit, ONE, "supporters")
     assert (await letters(kit))[0].state is State.SUPPRESSED
-    assert await subscribing.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.GONE
+    assert await confirming.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.GONE
     assert await states(kit) == {("reader-01", "supporters"): "left"}
 
 
@@ -259,7 +259,7 @@ async def test_a_complaint_after_the_letter_makes_its_link_worthless(kit: Kit) -
     await put(kit)
     (letter,) = await letters(kit)
     await suppressing.suppress(kit, ONE, Reason.COMPLAINED)
-    assert await subscribing.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.GONE
+    assert await confirming.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.GONE
 
 
 @pytest.mark.parametrize("reason", [Reason.BOUNCED, Reason.ERASED])
@@ -269,7 +269,7 @@ async def test_an_active_person_who_bounced_is_asked_anew_and_confirming_lifts_i
     assert (await put(kit, wording="they wrote from there")).joined is Joined.ASKED
     assert await states(kit) == {("reader-01", "supporters"): "suppressed"}
     (letter,) = await letters(kit)
-    assert await subscribing.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.ACTIVE
+    assert await confirming.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.ACTIVE
     assert await states(kit) == {("reader-01", "supporters"): "active"}
 
 
@@ -300,7 +300,7 @@ async def test_links_of_an_erased_person_do_nothing_to_whoever_comes_next(kit: K
     await suppressing.erase(kit, ONE)
     await put(kit, TWO)
     assert (await letters(kit))[-1].subscription_id != letter.subscription_id, "ids are not given twice"
-    assert await subscribing.confirm_by_link(kit, confirm) is Confirmed.GONE
+    assert await confirming.confirm_by_link(kit, confirm) is Confirmed.GONE
     assert (await subscribing.leave_by_link(kit, leave)).lists == ()
     assert await states(kit) == {("reader-02", "supporters"): "pending"}
 
@@ -310,7 +310,7 @@ async def test_an_erased_person_may_come_back_by_themselves(kit: Kit) -> None:
     await suppressing.erase(kit, ONE)
     assert (await put(kit, slug="press")).joined is Joined.ASKED, "even on a single opt-in list"
     (letter,) = await letters(kit)
-    assert await subscribing.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.ACTIVE
+    assert await confirming.confirm_by_link(kit, link(kit, Purpose.CONFIRM, letter)) is Confirmed.ACTIVE
     assert await rows(kit) == [PersonRow(ONE.wire, "", "press", "active", None, None, None)]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, select, text
 
-from campaign.actions import describing, importing, joining, listing, subscribing, suppressing, undoing
+from campaign.actions import confirming, describing, importing, joining, listing, subscribing, suppressing, undoing
 from campaign.actions.importing import Order
 from campaign.actions.kit import Kit
 from campaign.actions.unpacking import FileRefused
@@ -165,7 +165,7 @@ async def test_somebody_who_confirmed_by_the_letter_stays(kit: Kit, bring: Impor
         key = kit.keys.address_key(parse_address("reader-01@example.org"))
         letter = (await tx.execute(select(*about).where(deliveries.c.address_key == key))).one()
     link = kit.keys.sign_link(Link(Purpose.CONFIRM, letter.subscription_id, letter.id))
-    assert await subscribing.confirm_by_link(kit, link) is subscribing.Confirmed.ACTIVE
+    assert await confirming.confirm_by_link(kit, link) is confirming.Confirmed.ACTIVE
     done = await undoing.undo(kit, first)
     assert (done.taken, done.kept) == (1, 1)
     [row, consented] = await everything(kit)

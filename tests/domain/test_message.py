@@ -66,7 +66,7 @@ def test_who_gets_a_letter_as_a_member_can_leave_from_it(kind: Kind) -> None:
     names = header_names(kind, SENDER)
     assert len(set(names)) == len(names)
     assert {"From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted"} <= set(names)
-    member = kind in {Kind.EDITION, Kind.WELCOME, Kind.TEST}
+    member = kind in {Kind.EDITION, Kind.WELCOME, Kind.RENEW, Kind.TEST}
     assert [name for name in names if name.startswith("List-")] == (LIST if member else [])
     assert ("Precedence" in names, "Feedback-ID" in names) == (member, member)
 

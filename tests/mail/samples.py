@@ -74,6 +74,7 @@ CONTEXT: Final[Mapping[str, Any]] = {
     "organisation": {"name": "Example Campaign", "url": "https://example.org/", "postal_address": "1 Example Street"},
     "campaign": {"title": "Reach every victim", "intro": "In a month the world marks *the day*."},
     "list": {"name": "World Day letters"},
+    "wording": "I want to get letters about the World Day at this address.",
     "key_date": KEY_DATE,
     "articles": [ARTICLE],
     "helplines": [
@@ -93,6 +94,7 @@ KIND_OF: Final[Mapping[str, Kind]] = {
     "digest": Kind.EDITION,
     "reminder": Kind.EDITION,
     "confirm": Kind.CONFIRM,
+    "renew": Kind.RENEW,
     "welcome": Kind.WELCOME,
     "goodbye": Kind.GOODBYE,
 }

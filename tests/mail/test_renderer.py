@@ -229,7 +229,7 @@ async def test_templates_that_cannot_be_read_are_refused_by_name(tmp_path: Path)
     for name in ("../..", "UPPER", "", "a/b"):
         with pytest.raises(NotFound):
             renderer.sources(name)
-    with pytest.raises(NotFound, match="confirm, digest, goodbye, reminder, welcome"):
+    with pytest.raises(NotFound, match="confirm, digest, goodbye, reminder, renew, welcome"):
         renderer.sources("digset")
     (tmp_path / ".env").write_text("", encoding="utf-8")
     write_template(folder, "half")

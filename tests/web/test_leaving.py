@@ -13,11 +13,12 @@ import httpx2
 import pytest
 from sqlalchemy import update
 
+from campaign.actions import renewing, subscribing
 from campaign.assets import asset
 from campaign.domain.consent import SubscriptionState
 from campaign.domain.delivery import Kind
-from campaign.domain.tokens import Purpose
-from campaign.store import ledger
+from campaign.domain.tokens import Link, Purpose
+from campaign.store import consents, ledger
 from campaign.store.schema.people import subscriptions
 from campaign.web.pages import Pages
 from campaign.web.security import LARGEST_BODY
@@ -35,7 +36,7 @@ def title(page: httpx2.Response) -> str:
 
 
 class TestReading:
-    @pytest.mark.parametrize("purpose", [Purpose.LEAVE, Purpose.CONFIRM])
+    @pytest.mark.parametrize("purpose", [Purpose.LEAVE, Purpose.CONFIRM, Purpose.RENEW])
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
     async def test_changes_nothing(
         self, served: Served, client: httpx2.AsyncClient, purpose: Purpose, method: str
@@ -234,6 +235,25 @@ class TestConfirming:
             assert "Thank you" in answer.text
         assert await served.state() is ACTIVE
         assert await served.state(2) is PENDING
+
+    async def test_asks_whether_letters_are_still_wanted(self, served: Served, client: httpx2.AsyncClient) -> None:
+        words = "I still want these letters."
+        now = served.kit.clock.now()
+        order = renewing.Order("supporters", words, now + timedelta(seconds=1), timedelta(days=30))
+        await renewing.run(served.kit, order)
+        link = served.link(Purpose.RENEW, 1, 1)
+        assert "Do you still want these letters?" in (await client.get(link)).text
+        assert (await client.post(link)).status_code == 400
+        assert (await client.post(link, data={"answer": "confirm"})).status_code == 400
+        for _ in range(2):
+            answer = await client.post(link, data={"answer": "renew"})
+            assert (answer.status_code, "Thank you" in answer.text) == (200, True)
+        (counted,) = await renewing.every(served.kit)
+        assert counted.renewal.asked == 2
+        async with served.kit.store.read() as tx:
+            assert [one.wording for one in await consents.evidence(tx, 1)][-1] == words
+        await subscribing.leave_by_link(served.kit, served.kit.keys.sign_link(Link(Purpose.LEAVE, 1, 1)))
+        assert (await client.post(link, data={"answer": "renew"})).status_code == 410
 
     async def test_is_over_after_its_time(self, served: Served, client: httpx2.AsyncClient) -> None:
         link = await self.letter(served, hours=0)

@@ -127,6 +127,38 @@ consents = Table(
     Column("import_id", Id, ForeignKey("imports.id")),
 )
 
+address_changes = Table(
+    "address_changes",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("subscriber_id", Id, ForeignKey("subscribers.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("delivery_id", Id, nullable=False, unique=True),
+    Column("asked_at", Instant, nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("confirmed_at", Instant),
+)
+"""Who is to be written to at another address, once the letter that asks there (which alone has it) is answered."""
+
+renewals = Table(
+    "renewals",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("list_id", Id, ForeignKey("lists.id"), nullable=False),
+    Column("wording_id", Id, ForeignKey("wordings.id"), nullable=False),
+    Column("before", Instant, nullable=False),
+    Column("answer_by", Instant, nullable=False),
+    Column("recorded_by", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("asked_to", Id, nullable=False, server_default="0"),
+    Column("asked", Id, nullable=False, server_default="0"),
+    Column("finished_at", Instant),
+    Column("lapsed", Id, nullable=False, server_default="0"),
+    Column("closed_at", Instant),
+    Index("ix_renewals_list_id_wording_id", "list_id", "wording_id"),
+)
+"""The active people of a list who were asked whether they still want its letters, because their last consent was
+given before an instant. `asked_to` is the last subscription that was looked at, so that a crash costs nothing."""
+
 suppressions = Table(
     "suppressions",
     METADATA,
