@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, TextIO
@@ -19,6 +19,7 @@ from campaign.domain.sheets import Record, Sheet
 from campaign.keys import Keyring
 
 _BLOCK: Final = 1 << 20
+_FIRST_WORDS: Final = 200
 _OTHER_KINDS: Final = (
     (b"PK\x03\x04", "a spreadsheet"),
     (b"\xd0\xcf\x11\xe0", "an old spreadsheet"),
@@ -138,6 +139,17 @@ class Chunk:
     last_line: int = 0
 
 
+def _table(file: TextIO) -> Iterable[Record]:
+    """Read a file as what its first words say it is: cards, or a table of text."""
+    beginning = file.read(_FIRST_WORDS).lstrip("\ufeff").lstrip()
+    file.seek(0)
+    if not beginning.upper().startswith("BEGIN:VCARD"):
+        return Sheet(file.readline)
+    from campaign.actions.cards import Cards  # noqa: PLC0415 -- a library that few imports need
+
+    return Cards(file.readline)
+
+
 class Unpacking:
     """The people in one file, in its order; a mailbox that was named before in a good row is left out."""
 
@@ -146,7 +158,7 @@ class Unpacking:
         self._keys = keys
         self.encoding: Final = file.encoding
         self._seen = Seen(lines)
-        self._records: Iterator[Record] = iter(Sheet(file.readline))
+        self._records: Iterator[Record] = iter(_table(file))
         header = next(self._records, Record(1, []))
         self.header: Final = header.cells
         self.columns: Final[Columns] = find_columns(header.cells, reading.attributes, reading.mapping)

@@ -31,7 +31,7 @@ _COLUMNS: Final = ("id", "file", "list", "started_at", "added", "changed", "refu
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="A CSV file whose first line names its columns.")],
+    file: Annotated[Path, typer.Argument(help="A CSV file whose first line names its columns, or a file of vCards.")],
     *,
     list_: Annotated[str, typer.Option("--list", help="The list to put them on.")],
     consent: Annotated[str, typer.Option(help="How these people consented: the wording, where and when.")],

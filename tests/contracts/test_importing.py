@@ -301,6 +301,23 @@ async def test_western_text_is_read_as_it_was_meant(kit: Kit, tmp_path: Path) ->
     assert row.name == "Zoë Größe – „Ö“"
 
 
+async def test_cards_of_an_address_book_are_people_too(kit: Kit, write: Write, home: Path) -> None:
+    path = write(
+        *("BEGIN:VCARD", "VERSION:3.0", "FN:Zoë", "EMAIL:reader-01@example.org", "END:VCARD"),
+        *("BEGIN:VCARD", "VERSION:3.0", "FN:=1+1", "EMAIL:reader-02@example.org", "END:VCARD"),
+        *("BEGIN:VCARD", "VERSION:3.0", "FN:Nobody", "END:VCARD"),
+        name="people.vcf",
+    )
+    report = await run(kit, path)
+    assert [(one.line, one.reason) for one in report.shown][-1] == (11, "This card has no e-mail address.")
+    assert (report.tally.added, report.tally.refused) == (1, 2)
+    [row] = await rows(kit)
+    assert (row.address, row.name) == ("reader-01@example.org", "Zoë")
+    assert report.rejects is not None
+    assert report.rejects.read_text(encoding="utf-8-sig").startswith("line,reason,email,name,country")
+    assert (await run(kit, path)).tally.unchanged == 1
+
+
 async def test_other_things_that_cannot_be_imported(kit: Kit, write: Write, tmp_path: Path) -> None:
     for path, error, words in [
         (tmp_path / "missing.csv", FileRefused, "No such file"),
