@@ -18,7 +18,7 @@ from campaign.actions.auditing import Deed
 from campaign.actions.kit import Kit
 from campaign.actions.rejecting import Refused, Rejects, path_for
 from campaign.actions.reviewing import Reviewed
-from campaign.actions.unpacking import Chunk, Looked, Reading, Row, Unpacking, look_over, open_text
+from campaign.actions.unpacking import Chunk, Looked, Reader, Reading, Row, Unpacking, look_over, open_text
 from campaign.domain.consent import Reason, Source, SubscriptionState
 from campaign.domain.errors import BadInput, Conflict
 from campaign.domain.joining import Membership, Step, Way, next_step, why_refused
@@ -106,8 +106,11 @@ async def run(kit: Kit, order: Order, progress: Progress = lambda _rows, _rate: 
         reading = Reading(await attributes.every(tx), order.mapping)
     with open_text(order.path, looked.encoding) as file:
         work = _Import(kit, order, Unpacking(file, kit.keys, looked.lines, reading))
-        await work.begin(looked, wording)
-        return await work.go_on(progress)
+        try:
+            await work.begin(looked, wording)
+            return await work.go_on(progress)
+        finally:
+            await work.stop()
 
 
 def _check_wording(text: str) -> str:
@@ -133,6 +136,7 @@ class _Import:
         self._rejects: Rejects | None = None
         self._blocked: set[str] = set()
         self._odd: Counter[Oddity] = Counter()
+        self._reader = Reader(unpacking, _CHUNK_ASKING if order.confirm else CHUNK)
 
     async def begin(self, looked: Looked, wording: str) -> None:
         """Find the unfinished import of this file, list and wording, or begin one; and pass over what it has done."""
@@ -156,12 +160,12 @@ class _Import:
     async def go_on(self, progress: Progress) -> Report:
         """Do the chunks that are left.
 
-        The next one is read between two transactions, not beside one: Python would only pass its lock to and fro, and
-        in that pause SQLite, which gives its lock to whoever asks first, gives a daemon in another process its turn.
+        The next one is read while PostgreSQL writes by itself; beside other work Python would only pass its lock to and
+        fro. On SQLite it is read between two transactions: SQLite gives its lock to whoever asks first, and in that
+        pause a daemon in another process has its turn.
         """
         kit, started = self._kit, self._kit.clock.monotonic()
-        most = _CHUNK_ASKING if self._order.confirm else CHUNK
-        while (chunk := await asyncio.to_thread(self._unpacking.next_chunk, most)).records:
+        while (chunk := await self._reader.next()).records:
             async with kit.store.begin() as tx:
                 await self._do(tx, chunk)
             del chunk
@@ -171,6 +175,10 @@ class _Import:
         columns = self._unpacking.columns
         told = (columns.ignored, columns.undeclared, self._unpacking.encoding, self._odd)
         return Report(self._tally, rejects, tuple(self._shown), self._resumed, *told)
+
+    async def stop(self) -> None:
+        """Let nobody read the file any more."""
+        await self._reader.stop()
 
     async def _finish(self) -> Path | None:
         kit = self._kit
@@ -210,7 +218,10 @@ class _Import:
         await undos.record(tx, self._id, batch.before)
         if batch.join or batch.enter:
             sealed = joining.sealed(kit, [(row.key, row.person) for row in batch.join], self._id)
-            came = await staging.join(tx, sealed, batch.enter, Joining(self._list_id, state, given))
+            came = await staging.add(tx, sealed, batch.enter, now)
+            if not kit.store.sqlite:
+                self._reader.read_ahead()
+            await staging.join(tx, came, Joining(self._list_id, state, given))
             if self._order.confirm:
                 await self._ask(tx, came)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -196,3 +197,28 @@ class Unpacking:
         key = self._keys.address_key(person.address)
         if self._seen.add(key):
             chunk.rows.append(Row(record.line, key, person, record.cells))
+
+
+class Reader:
+    """Reads chunk after chunk in a thread, one of them ahead where somebody says so."""
+
+    def __init__(self, unpacking: Unpacking, most: int) -> None:
+        """Read chunks of at most so many records."""
+        self._unpacking, self._most = unpacking, most
+        self._ahead: asyncio.Task[Chunk] | None = None
+
+    def read_ahead(self) -> None:
+        """Begin with the next chunk now, beside what the caller waits for."""
+        if self._ahead is None:
+            self._ahead = asyncio.create_task(asyncio.to_thread(self._unpacking.next_chunk, self._most))
+
+    async def next(self) -> Chunk:
+        """Give the next chunk; one without records after the last."""
+        self.read_ahead()
+        ahead, self._ahead = self._ahead, None
+        return await ahead if ahead is not None else Chunk()
+
+    async def stop(self) -> None:
+        """Wait until nothing is read any more, so that the file can be closed."""
+        if self._ahead is not None:
+            await asyncio.wait([self._ahead])

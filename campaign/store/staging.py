@@ -126,16 +126,22 @@ class Newcomers(NamedTuple):
             yield _P.id.in_(some), _S.subscriber_id.in_(some)
 
 
-async def join(tx: Transaction, new: Sequence[Sealed], known: Sequence[int], joining: Joining) -> Newcomers:
-    """Put people on a list with their consents: new ones, whose mailboxes nobody has, and known ones by their ids.
+async def add(tx: Transaction, new: Sequence[Sealed], known: Sequence[int], now: datetime) -> Newcomers:
+    """Add people whose mailboxes nobody has; return them, with known ones who come to the list, too.
 
-    For that nobody else may add people: `prepare` comes before. Pending ones count as asked once: the letters are for
-    the caller to make.
+    For that nobody else may add people: `prepare` comes before.
+    """
+    newest = (await tx.execute(select(func.coalesce(func.max(_P.id), 0)))).scalar_one()
+    await _add(tx, new, now)
+    return Newcomers(newest, known)
+
+
+async def join(tx: Transaction, who: Newcomers, joining: Joining) -> None:
+    """Put people on a list with their consents; the database does it alone, and Python has its hands free.
+
+    Pending ones count as asked once: the letters are for the caller to make.
     """
     given = joining.given
-    newest = (await tx.execute(select(func.coalesce(func.max(_P.id), 0)))).scalar_one()
-    await _add(tx, new, given.at)
-    who = Newcomers(newest, known)
     asked = literal(int(joining.state is SubscriptionState.PENDING))
     at, import_id = literal(given.at, _S.joined_at.type), literal(given.import_id)
     fixed = (literal(joining.list_id), literal(joining.state.value), at, asked, import_id)
@@ -145,7 +151,6 @@ async def join(tx: Transaction, new: Sequence[Sealed], known: Sequence[int], joi
         await tx.execute(rows.on_conflict_do_nothing())
         agreed = select(_S.id, *how).where(theirs, _S.list_id + 0 == joining.list_id)
         await tx.execute(insert(consents).from_select(_CONSENT, agreed))
-    return who
 
 
 async def _add(tx: Transaction, people: Sequence[Sealed], now: datetime) -> None:

@@ -14,7 +14,9 @@ from campaign.store import ledger, people
 from campaign.store.engine import Transaction
 from campaign.store.schema.people import consents, import_changes, imports, subscribers, subscriptions
 
-CHUNK: Final = 5_000
+CHUNK: Final = 10_000
+_SLICE: Final = 2_500
+"""Keys of one statement: each takes half a kilobyte on its way."""
 _S: Final = subscriptions.c
 _P: Final = subscribers.c
 _C: Final = consents.c
@@ -51,8 +53,8 @@ async def take_away(tx: Transaction, import_id: int, after: int, now: datetime) 
     gone = select(_S.id).where(mine)
     await tx.execute(delete(consents).where(_C.subscription_id.in_(gone)))
     await tx.execute(delete(subscriptions).where(mine))
-    for start in range(0, len(rows), CHUNK):
-        keys = [row.address_key for row in rows[start : start + CHUNK]]
+    for start in range(0, len(rows), _SLICE):
+        keys = [row.address_key for row in rows[start : start + _SLICE]]
         await ledger.suppress_people(tx, keys, now=now, reason="import undone")
     if rows:
         ids = (min(row.subscriber_id for row in rows), max(row.subscriber_id for row in rows))
