@@ -19,7 +19,7 @@ from benchmarks.installation import DATABASES, Cost, Installation, installation
 ROWS: Final = 1_000_000
 _REPEATED: Final = 40
 """One row in so many names a mailbox again."""
-_ENOUGH: Final = {"sqlite": 15_000, "postgresql": 5_000}
+_ENOUGH: Final = {"sqlite": 15_000, "postgresql": 15_000}
 """Rows a second at least."""
 _MEMORY: Final = 200.0
 _UNDO: Final = 60.0

@@ -74,8 +74,9 @@ async def prepare(tx: Transaction) -> None:
     """Let nobody else add or delete people until this transaction ends: no erasure may fall between two statements.
 
     SQLite has one writer anyhow; there, half of the usual cache is as fast and keeps an import small. PostgreSQL is
-    told to join tables as they are written, the staged people first, and by their indexes: it knows too little about
-    tables that grow by thousands a second, and would read them whole for each chunk. Leaving and sending go on.
+    told to join tables as they are written, the staged people first, and to look each up in an index: it knows too
+    little about tables that grow by thousands a second, and would read them whole for each chunk. Leaving and sending
+    go on.
     """
     ready = _SQLITE if is_sqlite(tx) else _POSTGRESQL
     for statement in ready:
@@ -87,6 +88,8 @@ _POSTGRESQL: Final = (
     "LOCK TABLE subscribers IN SHARE ROW EXCLUSIVE MODE",
     "SET LOCAL join_collapse_limit = 1",
     "SET LOCAL enable_seqscan = off",
+    "SET LOCAL enable_hashjoin = off",
+    "SET LOCAL enable_mergejoin = off",
 )
 
 
