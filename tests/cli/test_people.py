@@ -215,3 +215,20 @@ def test_people_are_found_by_a_rule_and_a_state(type_: Typist) -> None:
     assert type_("subscribers", "find") == 2
     assert type_("subscribers", "find", "--where", "country = ") == 2
     assert "^" in type_.aside
+
+
+def test_half_a_file_and_an_endless_line_cost_themselves_only(type_: Typist, tmp_path: Path) -> None:
+    """An upload that broke off, and a line of 20 MB: each is named with its line and remedy, the rest is imported."""
+    half, endless = tmp_path / "half.csv", tmp_path / "endless.csv"
+    half.write_text('email,name\nhalf-01@example.org,One\nhalf-02@example.org,"Tw', encoding="utf-8")
+    with endless.open("w", encoding="utf-8") as file:
+        file.write("email,name\nendless-01@example.org,One\n")
+        file.writelines("x" * 1_000_000 for _ in range(20))
+        file.write("\nendless-02@example.org,Two\n")
+    words = ("--list", "supporters", "--consent", "At the fair", "--yes")
+    assert type_("subscribers", "import", str(half), *words) == 0
+    assert "line 3: A quotation mark is open until the end of the file." in type_.said
+    assert "1 added, 0 changed, 0 unchanged, 1 refused" in type_.said
+    assert type_("subscribers", "import", str(endless), *words) == 0
+    assert "line 3: This goes on for more than 1,000,000 characters." in type_.said
+    assert "2 added, 0 changed, 0 unchanged, 1 refused" in type_.said
