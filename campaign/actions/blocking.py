@@ -49,6 +49,8 @@ async def _add_domain(kit: Kit, domain: str) -> bool:
         made = await suppressions.add_domain(tx, domain, now=now, recorded_by=kit.operator)
         await ledger.suppress_domain(tx, domain, now=now)
         if made:
+            line = Line(now, What.SUPPRESSED, b"", reason=Reason.BLOCKED, domain=domain)
+            await journaling.write(kit, [line])
             await auditing.note(kit, tx, Deed("suppression.add", f"domain {domain}", after={"reason": Reason.BLOCKED}))
     moved = 1
     while moved:
@@ -192,6 +194,9 @@ async def remove(kit: Kit, text: str, because: str = "") -> Reason:
     async with kit.store.begin() as tx:
         if key is None:
             found = Reason.BLOCKED if await suppressions.remove_domain(tx, target.domain) else None
+            if found is not None:
+                line = Line(kit.clock.now(), What.LIFTED, b"", reason=found, domain=target.domain)
+                await journaling.write(kit, [line])
         else:
             own = await suppressions.find(tx, key)
             found = own.reason if own else None

@@ -18,7 +18,7 @@ from campaign.actions.kit import Kit
 from campaign.domain.consent import Reason
 from campaign.domain.journal import Line, What, parse_line
 from campaign.logs import get_log
-from campaign.store import instance, ledger, lists, people, suppressions
+from campaign.store import dialects, instance, ledger, lists, people, suppressions
 from campaign.store.engine import Transaction
 
 NAME: Final = "journal.jsonl"
@@ -66,7 +66,7 @@ async def replay(kit: Kit) -> int:
     for end, chunk in _chunks(path, start):
         async with kit.store.begin() as tx:
             for line in chunk:
-                told += await _tell(kit, tx, line, lasting=lifted.get(line.key, line.at) <= line.at)
+                told += await _tell(kit, tx, line, lasting=lifted.get(line.whose, line.at) <= line.at)
             await instance.set_journal_to(tx, end)
         await kit.store.give_way()
     if told:
@@ -74,10 +74,10 @@ async def replay(kit: Kit) -> int:
     return told
 
 
-def _lifted(path: Path, start: int) -> dict[bytes, datetime]:
-    """Return when suppressions were lifted last, by mailbox: what was said before must not be in force for a moment."""
+def _lifted(path: Path, start: int) -> dict[bytes | str, datetime]:
+    """Return when suppressions were lifted last, by whose: what was said before must not be in force for a moment."""
     lines = (line for _, chunk in _chunks(path, start) for line in chunk)
-    return {line.key: line.at for line in lines if line.what is What.LIFTED}
+    return {line.whose: line.at for line in lines if line.what is What.LIFTED}
 
 
 def _chunks(path: Path, start: int) -> Iterator[tuple[int, list[Line]]]:
@@ -101,6 +101,8 @@ def _chunks(path: Path, start: int) -> Iterator[tuple[int, list[Line]]]:
 async def _tell(kit: Kit, tx: Transaction, line: Line, *, lasting: bool) -> bool:
     """Put a wish in force; `lasting` says that no later line lifts the suppression it speaks of."""
     now = kit.clock.now()
+    if line.domain is not None:
+        return lasting and await _tell_domain(tx, line, line.domain, now)
     if line.what is What.LIFTED:
         by_operator = line.reason is not None
         return await (suppressions.remove if by_operator and lasting else suppressions.lift)(tx, line.key)
@@ -121,3 +123,12 @@ async def _tell(kit: Kit, tx: Transaction, line: Line, *, lasting: bool) -> bool
         await ledger.forget_person(tx, line.key)
         changed |= bool(await people.forget(tx, line.key))
     return changed
+
+
+async def _tell_domain(tx: Transaction, line: Line, domain: str, now: datetime) -> bool:
+    if line.what is What.LIFTED:
+        return await suppressions.remove_domain(tx, domain)
+    await dialects.gate(tx, await ledger.sending_editions(tx), exclusive=True)
+    made = await suppressions.add_domain(tx, domain, now=line.at, recorded_by="journal")
+    await ledger.suppress_domain(tx, domain, now=now)
+    return made

@@ -24,6 +24,7 @@ class Line:
     """One wish: when, what, and whose, by the keyed hash of the mailbox. `lists` are short names, None means all.
 
     `reason` is that of the suppression; at a lifting it says that an operator took away a suppression of that reason.
+    A block of a whole `domain` is about nobody's mailbox, and has no key.
     """
 
     at: datetime
@@ -31,6 +32,12 @@ class Line:
     key: bytes
     lists: tuple[str, ...] | None = None
     reason: Reason | None = None
+    domain: str | None = None
+
+    @property
+    def whose(self) -> bytes | str:
+        """What a suppression and its lifting have in common."""
+        return self.domain or self.key
 
     def __str__(self) -> str:
         values = {"at": self.at.isoformat(), "what": self.what, "key": self.key.hex()}
@@ -38,6 +45,8 @@ class Line:
             values["lists"] = list(self.lists)  # type: ignore[assignment]  # the one value that is no text
         if self.reason is not None:
             values["reason"] = self.reason
+        if self.domain is not None:
+            values["domain"] = self.domain
         return json.dumps(values)
 
 
@@ -52,6 +61,7 @@ def parse_line(text: str) -> Line | None:
             bytes.fromhex(found["key"]),
             None if lists is None else tuple(lists),
             Reason(reason) if reason else None,
+            found.get("domain"),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

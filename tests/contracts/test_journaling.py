@@ -14,6 +14,7 @@ from campaign.domain.addresses import parse_address
 from campaign.domain.consent import Reason, SubscriptionState
 from campaign.domain.lists import Terms
 from campaign.domain.people import parse_person
+from campaign.domain.suppressing import parse_target
 from campaign.store import suppressions
 from campaign.store.engine import Store
 from campaign.store.schema.ledger import deliveries
@@ -128,6 +129,19 @@ async def test_a_block_that_was_taken_away_stays_away_after_a_restore(kit: Kit, 
     assert await journaling.replay(kit) == 1
     async with kit.store.read() as tx:
         assert await suppressions.find(tx, key) is None
+
+
+async def test_a_blocked_domain_stays_blocked_after_a_restore_unless_it_was_lifted(kit: Kit) -> None:
+    for domain in ("@blocked.example", "@lifted.example"):
+        assert await blocking.add(kit, parse_target(domain))
+    await blocking.remove(kit, "@lifted.example")
+    async with kit.store.begin() as tx:
+        await suppressions.remove_domain(tx, "blocked.example")
+        await suppressions.add_domain(tx, "lifted.example", now=kit.clock.now(), recorded_by="before")
+    assert await journaling.replay(kit) == 2
+    assert await journaling.replay(kit) == 0
+    async with kit.store.read() as tx:
+        assert await suppressions.domains(tx) == {"blocked.example"}
 
 
 async def test_the_journal_is_private_names_nobody_and_bears_a_torn_line(kit: Kit, home: Path) -> None:
