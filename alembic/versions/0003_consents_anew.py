@@ -54,4 +54,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_renewals")),
     )
     with op.batch_alter_table("renewals", schema=None) as batch_op:
-        batch_op.create_index("ix_renewals_list_id_wording_id", ["list_id", "wording_id"], unique=False)
+        open_ = sa.text("closed_at IS NULL")
+        batch_op.create_index(
+            "uq_renewals_open", ["list_id", "wording_id"], unique=True, sqlite_where=open_, postgresql_where=open_
+        )

@@ -81,11 +81,11 @@ def _check(order: Order) -> str:
 
 
 async def run(kit: Kit, order: Order, progress: Progress = lambda _asked: None) -> Renewal:
-    """Ask them. The same order again goes on where it was interrupted, and asks nobody twice."""
+    """Ask them. The same order again goes on where it was interrupted, and asks nobody twice until it is closed."""
     wording = _check(order)
     kit.settings.require("sender", "base_url", "postal_address")
     one = await _begin(kit, order, wording)
-    while True:
+    while one.finished_at is None:
         async with kit.store.begin() as tx:
             asked, last = await renewals.to_ask(tx, one)
             if last is None:
@@ -107,14 +107,15 @@ async def _begin(kit: Kit, order: Order, wording: str) -> Renewal:
     async with kit.store.begin() as tx:
         wanted = await listing.require(tx, order.list)
         words = await consents.wording(tx, wording, wanted.language or kit.settings.language)
-        before = await renewals.unfinished(tx, wanted.id, words)
-        if before is not None:
-            return before
         values = {"list_id": wanted.id, "wording_id": words, "before": order.before, "answer_by": now + order.wait}
         made = await renewals.begin(tx, {**values, "recorded_by": kit.operator, "started_at": now})
-        after = {"renewal": made, "wording": wording, "before": order.before, "answer_by": now + order.wait}
-        await auditing.note(kit, tx, Deed("consent.renew", order.list, after=after))
-    return await find(kit, made)
+        one = await renewals.open_for(tx, wanted.id, words)
+        if one is None:
+            raise Conflict("This renewal was closed just now.")
+        if made:
+            after = {"renewal": one.id, "wording": wording, "before": order.before, "answer_by": one.answer_by}
+            await auditing.note(kit, tx, Deed("consent.renew", order.list, after=after))
+    return one
 
 
 def _letter(kit: Kit, one: Renewal, who: Asked, number: int) -> Letter:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, String, and_, cast, exists, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, String, and_, cast, exists, func, literal, select, update
 
 from campaign.domain.consent import SubscriptionEvent, SubscriptionState
 from campaign.domain.delivery import Kind, State, purpose_key
 from campaign.store import people
 from campaign.store.audiences import not_suppressed
+from campaign.store.dialects import insert_into
 from campaign.store.engine import Transaction
 from campaign.store.people import Asked
 from campaign.store.schema.ledger import deliveries
@@ -58,10 +59,9 @@ async def find(tx: Transaction, renewal_id: int) -> Renewal | None:
     return found[0] if found else None
 
 
-async def unfinished(tx: Transaction, list_id: int, wording_id: int) -> Renewal | None:
-    """Return the renewal of a list in these words that still asks people, because it was interrupted."""
-    open_ = and_(_R.list_id == list_id, _R.wording_id == wording_id, _R.finished_at.is_(None), _R.closed_at.is_(None))
-    found = await _renewals(tx, open_)
+async def open_for(tx: Transaction, list_id: int, wording_id: int) -> Renewal | None:
+    """Return the renewal of a list in these words that still asks people, or waits for their answers."""
+    found = await _renewals(tx, and_(_R.list_id == list_id, _R.wording_id == wording_id, _R.closed_at.is_(None)))
     return found[0] if found else None
 
 
@@ -83,9 +83,10 @@ async def _renewals(tx: Transaction, where: ColumnElement[bool]) -> list[Renewal
     return [Renewal(*row) for row in await tx.execute(found.where(where).order_by(_R.id.desc()))]
 
 
-async def begin(tx: Transaction, values: dict[str, Any]) -> int:
-    """Store a renewal; return its id."""
-    return int((await tx.execute(insert(renewals).values(**values).returning(_R.id))).scalar_one())
+async def begin(tx: Transaction, values: dict[str, Any]) -> bool:
+    """Store a renewal, unless one of the list in these words is open; return whether it was stored."""
+    made = insert_into(tx, renewals).values(**values).on_conflict_do_nothing().returning(_R.id)
+    return (await tx.execute(made)).scalar_one_or_none() is not None
 
 
 async def advance(tx: Transaction, one: Renewal, to: int, asked: int) -> bool:

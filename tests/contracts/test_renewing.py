@@ -119,6 +119,16 @@ async def test_a_yes_is_a_consent_of_its_own_and_silence_lets_leave(kit: Kit, cl
     assert told == [(What.LEFT, kit.keys.address_key(reader(2)), ("supporters",))]
 
 
+async def test_the_same_order_again_asks_nobody_twice(kit: Kit, clock: FrozenClock) -> None:
+    first = await renewing.run(kit, order(kit))
+    clock.advance(DAY)
+    again = await renewing.run(kit, order(kit, clock.now()))
+    assert (again.id, again.asked, len(await letters(kit))) == (first.id, 3, 3)
+    clock.advance(30 * DAY)
+    await renewing.lapse(kit, first.id)
+    assert (await renewing.run(kit, order(kit, clock.now()))).id != first.id, "a year later it may be asked anew"
+
+
 async def test_a_yes_in_words_that_were_said_before_counts_too(kit: Kit, clock: FrozenClock) -> None:
     one = await renewing.run(kit, order(kit, wording="Yes, at the fair"))
     await arrive(kit, 1, 2, 3)

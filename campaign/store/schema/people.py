@@ -5,7 +5,19 @@ The ids of erased people are never given to others (PostgreSQL sees to that itse
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from campaign.domain.attributes import AttributeKind
 from campaign.domain.consent import OptIn, Reason, Source, SubscriptionState, Visibility
@@ -154,7 +166,14 @@ renewals = Table(
     Column("finished_at", Instant),
     Column("lapsed", Id, nullable=False, server_default="0"),
     Column("closed_at", Instant),
-    Index("ix_renewals_list_id_wording_id", "list_id", "wording_id"),
+    Index(
+        "uq_renewals_open",
+        "list_id",
+        "wording_id",
+        unique=True,
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
 )
 """The active people of a list who were asked whether they still want its letters, because their last consent was
 given before an instant. `asked_to` is the last subscription that was looked at, so that a crash costs nothing."""
