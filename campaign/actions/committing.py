@@ -19,8 +19,9 @@ from campaign.domain.delivery import Event
 from campaign.logs import get_log
 from campaign.store import ledger, suppressions
 from campaign.store.engine import Transaction
-from campaign.store.ledger import Token
 from campaign.store.moves import Cause
+from campaign.store.tokens import Token
+from campaign.store.writer import Writer
 
 _T = TypeVar("_T")
 _log = get_log()
@@ -44,7 +45,7 @@ class Outcome:
         """Outcomes that can be written in one statement: same event, same code, nothing of their own."""
         cause = self.cause
         alike = not cause.words and not cause.values
-        return (self.event, cause.code, cause.enhanced, cause.reason) if alike else (self.id, self.claim_no)
+        return (self.event, cause.code, cause.enhanced, cause.reason, cause.refund) if alike else (self.id, self.claim_no)
 
 
 @dataclass(slots=True)
@@ -63,6 +64,7 @@ class Committer:
     def __init__(self, kit: Kit, owner: str) -> None:
         """Write for `owner`."""
         self._kit, self._owner = kit, owner
+        self._writer = Writer(kit.store)
         self._next = _Group()
         self._stuck: deque[tuple[Outcome, asyncio.Future[None]]] = deque()
         self._wanted = asyncio.Event()
@@ -97,6 +99,12 @@ class Committer:
 
     async def run(self) -> None:
         """Write group after group until closed and nothing is left to write."""
+        try:
+            await self._groups()
+        finally:
+            await self._writer.close()
+
+    async def _groups(self) -> None:
         while self._next or self._stuck or not self._closing:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), _PATIENCE if self._next or self._stuck else None)
@@ -112,8 +120,7 @@ class Committer:
     async def _write(self, group: _Group) -> None:
         """Write one group; what cannot be written now is tried again alone, so that no outcome holds up the others."""
         try:
-            async with self._kit.store.begin() as tx:
-                granted = await self._in_one(tx, group)
+            granted = await self._writer.run(lambda tx: self._in_one(tx, group))
         except Exception as error:  # noqa: BLE001 -- the one place that must outlive a database that is away
             _log.error("commit_failed", error=str(error), tokens=len(group.tokens), outcomes=len(group.outcomes))
             for _, answer in group.tokens:

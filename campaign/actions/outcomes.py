@@ -12,7 +12,7 @@ from campaign.domain.delivery import FREE_DROPS, Event, back_off
 from campaign.domain.replies import Answer, Reason, Verdict
 from campaign.domain.replies import Outcome as Judged
 from campaign.logs import masked
-from campaign.store.ledger import REFUND, Claimed
+from campaign.store.ledger import Claimed
 from campaign.store.moves import Cause
 
 _LONGEST: Final = 1000
@@ -52,7 +52,7 @@ def undotted(kit: Kit, letter: Claimed) -> Outcome:
 
     Whether that token is on disk all the same (the line to the database broke while it committed) makes no difference.
     """
-    return Outcome(Event.DEFER, letter.id, letter.claim_no, Cause(kit.clock.now(), reason="no token", values=REFUND))
+    return Outcome(Event.DEFER, letter.id, letter.claim_no, Cause(kit.clock.now(), reason="no token", refund=True))
 
 
 def _again(kit: Kit, letter: Claimed, answer: Answer, verdict: Verdict) -> Outcome:
@@ -67,8 +67,8 @@ def _again(kit: Kit, letter: Claimed, answer: Answer, verdict: Verdict) -> Outco
         return Outcome(Event.REFUSE, letter.id, letter.claim_no, _cause(kit, answer, verdict, reason="exhausted"))
     chance = kit.clock.uniform(0, 1)
     due = back_off(letter.attempts, kit.clock.now(), chance=chance, wait=verdict.retry_after)
-    values = {"due_at": due, **(REFUND if free else {}), **({"drops": letter.drops + 1} if dropped else {})}
-    return Outcome(Event.DEFER, letter.id, letter.claim_no, _cause(kit, answer, verdict, values=values))
+    values = {"due_at": due, **({"drops": letter.drops + 1} if dropped else {})}
+    return Outcome(Event.DEFER, letter.id, letter.claim_no, _cause(kit, answer, verdict, values=values, refund=free))
 
 
 def _cause(
@@ -78,6 +78,7 @@ def _cause(
     *,
     reason: str | None = None,
     values: Mapping[str, Any] | None = None,
+    refund: bool = False,
 ) -> Cause:
     reply = answer.reply
     plain = verdict.reason is Reason.ACCEPTED
@@ -88,6 +89,7 @@ def _cause(
         reason=reason or (None if plain else verdict.reason.value),
         words="" if plain else _said(reply.text if reply else answer.fault or ""),
         values=values or {},
+        refund=refund,
     )
 
 

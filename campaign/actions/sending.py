@@ -24,8 +24,10 @@ from campaign.domain.replies import Answer, Phase, Scope, Verdict, judge
 from campaign.logs import get_log, masked
 from campaign.mail.transport import Conversation, Envelope, TransportFault
 from campaign.store import ledger, relays, waves
-from campaign.store.ledger import MAIN_RELAY, Claim, Claimed, Token
+from campaign.store.ledger import Claim, Claimed
 from campaign.store.moves import Cause
+from campaign.store.relays import MAIN_RELAY
+from campaign.store.tokens import Token
 
 _log = get_log()
 BATCH: Final = 200
@@ -113,7 +115,7 @@ class Sender:
             now = self._kit.clock.now()
             if source is not None and not await waves.open_due(tx, now):
                 return True
-            wanted = Claim(self._owner, MAIN_RELAY, source, BATCH, positions.get(source))
+            wanted = Claim(self._owner, source, BATCH, positions.get(source))
             letters, positions[source] = await ledger.claim(tx, wanted, now)
         lane.taken += len(letters)
         lane.flying += len(letters)
@@ -255,6 +257,7 @@ def _token(letter: Claimed, filled: Filled) -> Token:
         personal.message_id,
         personal.date,
         filled.slots_sealed,
+        MAIN_RELAY,
     )
 
 

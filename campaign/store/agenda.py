@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from campaign.domain.delivery import LIVE, State
 from campaign.domain.editions import AT_WORK, FREEZE_LEAD, CampaignState, EditionState
 from campaign.store.engine import Transaction
-from campaign.store.ledger import MAIN_RELAY, sending_editions
+from campaign.store.ledger import sending_editions
 from campaign.store.moves import edition_is_open, in_state
-from campaign.store.relays import paused_until
+from campaign.store.relays import MAIN_RELAY, paused_until
 from campaign.store.schema.ledger import campaigns, deliveries, editions, waves
 
 _D: Final = deliveries.c
@@ -51,7 +51,7 @@ def _to_open(now: datetime) -> Select[Any]:
 
 
 def _waiting(mine: ColumnElement[bool], now: datetime) -> Select[Any]:
-    return select(func.min(_D.due_at)).where(in_state(State.QUEUED), _D.relay == MAIN_RELAY, mine, _D.due_at > now)
+    return select(func.min(_D.due_at)).where(in_state(State.QUEUED), mine, _D.due_at > now)
 
 
 async def is_due(tx: Transaction, now: datetime) -> bool:
@@ -90,5 +90,5 @@ async def is_busy(tx: Transaction, now: datetime, *, within: timedelta) -> bool:
     planned = planned.where(_E.state == EditionState.PLANNED, campaigns.c.state == CampaignState.ACTIVE, _E.note == "")
     freeze = exists(planned.where(_E.starts_at <= now + FREEZE_LEAD))
     held = exists(select(_D.id).where(or_(in_state(State.CLAIMED), in_state(State.OFFERED)), _D.owner.is_not(None)))
-    service = and_(in_state(State.QUEUED), _D.relay == MAIN_RELAY, _D.edition_id.is_(None), _D.due_at <= now + within)
+    service = and_(in_state(State.QUEUED), _D.edition_id.is_(None), _D.due_at <= now + within)
     return bool((await tx.execute(select(or_(work, freeze, held, exists(select(_D.id).where(service)))))).scalar_one())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, String, Table, func, select
+from sqlalchemy import BigInteger, ColumnElement, String, Subquery, Table, Text, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from campaign.store.engine import Transaction
@@ -39,3 +41,26 @@ async def gate(tx: Transaction, editions: Iterable[int], *, exclusive: bool) -> 
     lock = func.pg_advisory_xact_lock if exclusive else func.pg_advisory_xact_lock_shared
     for edition in sorted(set(editions)):
         await tx.execute(select(lock(_GATE, edition % 2**31)))
+
+
+@cache
+def numbered(dialect: str) -> Subquery:
+    """Return a table of two columns, `id` and `no`, that `numbers` fills: however many rows, it is one statement.
+
+    A list of parameters would be a statement of its own for each length, to be planned and checked anew.
+    """
+    if dialect == "sqlite":
+        given = func.json_each(bindparam("numbers", type_=Text)).table_valued("value", name="given").c.value
+        return select(func.json_extract(given, "$[0]").label("id"), func.json_extract(given, "$[1]").label("no")).subquery(
+            "numbered"
+        )
+    whole = postgresql.ARRAY(BigInteger)
+    ids, numbers = (func.unnest(bindparam(name, type_=whole), type_=BigInteger) for name in ("numbered_ids", "numbers"))
+    return select(ids.label("id"), numbers.label("no")).subquery("numbered")
+
+
+def numbers(tx: Transaction, rows: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """Return the parameters of a statement over `numbered`."""
+    if is_sqlite(tx):
+        return {"numbers": json.dumps(rows)}
+    return {"numbered_ids": [id_ for id_, _ in rows], "numbers": [number for _, number in rows]}

@@ -9,7 +9,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -81,14 +81,22 @@ class Store:
         Raises DatabaseAway when the database is locked for too long, or goes away in the middle.
         """
         async with AsyncExitStack() as stack:
-            if self.sqlite:
-                await stack.enter_async_context(self._turn)
+            await stack.enter_async_context(self.turn())
             connection = await stack.enter_async_context(self._connected())
             if self.sqlite:
                 await connection.execution_options(campaign_begin="BEGIN IMMEDIATE")
-            with _away():
+            with away():
                 async with connection.begin():
                     yield connection
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for the turn to write: on SQLite one after the other, on PostgreSQL at once."""
+        if not self.sqlite:
+            yield
+            return
+        async with self._turn:
+            yield
 
     async def give_way(self) -> None:
         """Between two of many transactions in a row: let the writers of other processes have their turn.
@@ -122,12 +130,12 @@ class Store:
             return
         async with self._connected() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
-            with _away():
+            with away():
                 await connection.execute(text(f"VACUUM (ANALYZE, SKIP_LOCKED) {table}"))
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        with _away():
+        with away():
             connection = await self.engine.connect()
         try:
             yield connection
@@ -156,7 +164,7 @@ def repeated(verb: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any,
 
 
 @contextmanager
-def _away() -> Iterator[None]:
+def away() -> Iterator[None]:
     """Say in our words that the database cannot be reached or is locked; a deadlock is left to `repeated`."""
     try:
         yield
@@ -186,10 +194,27 @@ def _async_url(address: str) -> URL:
     return url.set(drivername=drivers[backend])
 
 
+def blocking_engine(url: URL) -> Engine:
+    """Return an engine for one thread alone, with all that the store's own connections rely on."""
+    sqlite = url.get_backend_name() == "sqlite"
+    alone: dict[str, Any] = {"pool_size": 1, "max_overflow": 0}
+    if sqlite:
+        engine = create_engine(url.set(drivername="sqlite+pysqlite"), connect_args={"check_same_thread": False}, **alone)
+        _prepare_sqlite(engine)
+    else:
+        engine = create_engine(url, isolation_level="READ COMMITTED", connect_args=dict(_KEEPALIVE), **alone)
+        _prepare_postgresql(engine)
+    return engine
+
+
 def _sqlite_engine(url: URL) -> AsyncEngine:
     engine = create_async_engine(url, pool_size=8, max_overflow=8)
+    _prepare_sqlite(engine.sync_engine)
+    return engine
 
-    @event.listens_for(engine.sync_engine, "connect")
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
     def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -197,11 +222,9 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
             cursor.execute(pragma)
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get("campaign_begin", "BEGIN IMMEDIATE"))
-
-    return engine
 
 
 def _postgresql_engine(url: URL) -> AsyncEngine:
@@ -217,12 +240,14 @@ def _postgresql_engine(url: URL) -> AsyncEngine:
         isolation_level="READ COMMITTED",
         connect_args=dict(_KEEPALIVE),
     )
+    _prepare_postgresql(engine.sync_engine)
+    return engine
 
-    @event.listens_for(engine.sync_engine, "connect")
+
+def _prepare_postgresql(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
     def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
         cursor.execute(_DURABLE)
         cursor.close()
         connection.commit()
-
-    return engine

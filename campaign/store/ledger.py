@@ -8,21 +8,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, or_, select, true, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, or_, select, tuple_, update
 
-from campaign.domain.delivery import Event, Kind, State
+from campaign.domain.delivery import Event, Kind, State, advance
 from campaign.domain.editions import EditionState
-from campaign.store.dialects import gate, insert_into
+from campaign.store.dialects import gate, insert_into, numbered, numbers
 from campaign.store.editions import reopen
 from campaign.store.engine import Transaction
-from campaign.store.moves import Cause, edition_is_open, in_state, may_receive, move
+from campaign.store.moves import (
+    Cause,
+    Held,
+    Only,
+    edition_is_open,
+    in_state,
+    may_receive,
+    move,
+    move_held,
+    record,
+)
+from campaign.store.tokens import NO_RELAY, Token, note_tokens
 from campaign.store.schema.ledger import deliveries, delivery_events, delivery_replies, editions
 from campaign.store.schema.people import subscribers
 
 _D: Final = deliveries.c
-MAIN_RELAY: Final = "main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +49,6 @@ class Letter:
     domain: str
     due_at: datetime
     valid_until: datetime
-    relay: str = MAIN_RELAY
     variant: str | None = None
 
 
@@ -55,6 +65,7 @@ class Claimed:
     drops: int
     variant: str | None
     valid_until: datetime
+    domain: str
     address_sealed: bytes | None
     message_id: str | None
     date: datetime | None
@@ -64,69 +75,71 @@ class Claimed:
     country: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """The last question before the dot, and what is written down with a first token."""
-
-    id: int
-    claim_no: int
-    edition_id: int | None
-    variant: str | None
-    message_id: str
-    date: datetime
-    slots_sealed: bytes
+Position = tuple[datetime, int]
+"""How far a walk through the letters that are due has come: the instant and the id of the last one."""
 
 
 async def enqueue(tx: Transaction, letter: Letter, now: datetime) -> int | None:
     """Put a letter into the ledger; return its id, or None when its purpose key was there already."""
     values = {name: getattr(letter, name) for name in Letter.__dataclass_fields__}
-    statement = insert_into(tx, deliveries).values(**values, state=State.QUEUED, moved_at=now)
+    statement = insert_into(tx, deliveries).values(**values, state=State.QUEUED, relay=NO_RELAY, moved_at=now)
     found = await tx.execute(statement.on_conflict_do_nothing(index_elements=["purpose_key"]).returning(_D.id))
     return found.scalar_one_or_none()
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a worker asks for: `limit` due letters of one edition (None: service mail), beyond a keyset position."""
+    """What a worker asks for: `limit` due letters of one edition (None: service mail), beyond a keyset position.
+
+    Letters to the domains in `but` stay where they are: enough of those are in hand.
+    """
 
     owner: str
-    relay: str
     edition_id: int | None
     limit: int
-    after: tuple[datetime, int] | None = None
+    after: Position | None = None
+    but: tuple[str, ...] = ()
 
 
-async def claim(tx: Transaction, wanted: Claim, now: datetime) -> tuple[list[Claimed], tuple[datetime, int] | None]:
+async def claim(tx: Transaction, wanted: Claim, now: datetime) -> tuple[list[Claimed], Position | None]:
     """Take due letters in the order they fell due; return them and the position to go on from."""
-    due = (
-        select(_D.id)
-        .where(in_state(State.QUEUED), _D.relay == wanted.relay, _D.due_at <= now)
-        .where(_D.edition_id.is_(None) if wanted.edition_id is None else _D.edition_id == wanted.edition_id)
-        .where(tuple_(_D.due_at, _D.id) > tuple_(*wanted.after) if wanted.after else true())
-        .order_by(_D.due_at, _D.id)
-        .limit(wanted.limit)
-        .with_for_update(skip_locked=True)
-        .cte("due")
-    )
-    values = {"owner": wanted.owner, "claim_no": _D.claim_no + 1, "attempts": _D.attempts + 1}
-    ids = await move(tx, Event.CLAIM, State.QUEUED, _D.id.in_(select(due.c.id)), Cause(now, values=values))
+    statement = _claim(wanted.edition_id is None, wanted.after is not None, bool(wanted.but))
+    given = {"new_owner": wanted.owner, "now": now, "most": wanted.limit}
+    given |= {} if wanted.edition_id is None else {"edition": wanted.edition_id}
+    given |= {} if wanted.after is None else {"after": wanted.after[0], "after_id": wanted.after[1]}
+    given |= {"but": wanted.but} if wanted.but else {}
+    way = (State.QUEUED, State.CLAIMED)
+    ids = await record(tx, way, await tx.execute(statement, given), Cause(now))
     if not ids:
         return [], None
-    rows = (await tx.execute(_WITH_PERSON.where(_D.id.in_(ids)).order_by(_D.due_at, _D.id))).all()
-    return [_claimed(row) for row in rows], (rows[-1].due_at, rows[-1].id)
+    rows = (await tx.execute(_with_person(tx.dialect.name), numbers(tx, [(id_, 0) for id_ in ids]))).all()
+    return [Claimed(*row[:-1]) for row in rows], (rows[-1].due_at, rows[-1].id)
 
 
-_WITH_PERSON: Final = select(
-    *(_D[name] for name in Claimed.__dataclass_fields__ if name not in {"name_sealed", "language", "country"}),
-    _D.due_at,
-    subscribers.c.name_sealed,
-    subscribers.c.language,
-    subscribers.c.country,
-).select_from(deliveries.outerjoin(subscribers, subscribers.c.id == _D.subscriber_id))
+@cache
+def _claim(service: bool, onwards: bool, but: bool) -> Any:  # noqa: FBT001 -- three ways to ask, and each a statement
+    due = select(_D.id).where(in_state(State.QUEUED), _D.due_at <= bindparam("now", type_=_D.due_at.type))
+    due = due.where(_D.edition_id.is_(None) if service else _D.edition_id == bindparam("edition"))
+    if onwards:
+        position = tuple_(bindparam("after", type_=_D.due_at.type), bindparam("after_id", type_=_D.id.type))
+        due = due.where(tuple_(_D.due_at, _D.id) > position)
+    if but:
+        due = due.where(_D.domain.not_in(bindparam("but", expanding=True)))
+    due = due.order_by(_D.due_at, _D.id).limit(bindparam("most")).with_for_update(skip_locked=True)
+    values = {"owner": bindparam("new_owner"), "claim_no": _D.claim_no + 1, "attempts": _D.attempts + 1}
+    moved = {"state": advance(State.QUEUED, Event.CLAIM), "moved_at": bindparam("now", type_=_D.moved_at.type)}
+    mine = and_(in_state(State.QUEUED), _D.id.in_(select(due.cte("due").c.id)))
+    return update(deliveries).where(mine).values(**moved, **values).returning(_D.id, _D.claim_no)
 
 
-def _claimed(row: Any) -> Claimed:
-    return Claimed(**{name: getattr(row, name) for name in Claimed.__dataclass_fields__})
+@cache
+def _with_person(dialect: str) -> Any:
+    claimed = numbered(dialect)
+    person = {"name_sealed", "language", "country"}
+    columns = [subscribers.c[name] if name in person else _D[name] for name in Claimed.__dataclass_fields__]
+    rows = claimed.join(deliveries, _D.id == claimed.c.id)
+    rows = rows.outerjoin(subscribers, subscribers.c.id == _D.subscriber_id)
+    return select(*columns, _D.due_at).select_from(rows).order_by(_D.due_at, _D.id)
 
 
 async def offer(tx: Transaction, owner: str, tokens: Sequence[Token], now: datetime) -> set[int]:
@@ -135,40 +148,33 @@ async def offer(tx: Transaction, owner: str, tokens: Sequence[Token], now: datet
     What comes back is what may be dotted once this transaction has committed; for the rest no dot may be written.
     """
     await gate(tx, (token.edition_id for token in tokens if token.edition_id is not None), exclusive=False)
-    asked = _claims([(token.id, token.claim_no) for token in tokens])
-    still = and_(asked, _D.owner == owner, edition_is_open(), may_receive())
-    granted = set(await move(tx, Event.OFFER, State.CLAIMED, still, Cause(now)))
-    first = [
-        {"row": t.id, "variant": t.variant, "message_id": t.message_id, "date": t.date, "slots_sealed": t.slots_sealed}
-        for t in tokens
-        if t.id in granted
-    ]
-    if first:
-        await tx.execute(_FIRST_TOKEN, first)
+    held = [(token.id, token.claim_no) for token in tokens]
+    granted = set(await move_held(tx, Event.OFFER, State.CLAIMED, held, Cause(now), Only(_offerable, {"me": owner})))
+    await note_tokens(tx, [token for token in tokens if token.id in granted])
     return granted
 
 
-_FIRST_TOKEN: Final = (
-    update(deliveries)
-    .where(_D.id == bindparam("row"), _D.message_id.is_(None))
-    .values({name: bindparam(name) for name in ("variant", "message_id", "date", "slots_sealed")})
-)
+def _offerable() -> ColumnElement[bool]:
+    return and_(_mine(), edition_is_open(), may_receive())
 
 
-async def settle(tx: Transaction, event: Event, held: Sequence[tuple[int, int]], cause: Cause) -> list[int]:
+def _mine() -> ColumnElement[bool]:
+    return _D.owner == bindparam("me")
+
+
+async def settle(tx: Transaction, event: Event, held: Held, cause: Cause) -> list[int]:
     """Write down how the conversation about some letters ended; `held` names them as (id, claim number).
 
     A letter whose claim was lost meanwhile is left alone. One that a recovery called in doubt is settled by the late
     answer.
     """
-    ids = _claims(held)
     moved: list[int] = []
     for origin in _SETTLED_FROM[event]:
         if len(moved) == len(held):
             break
-        moved += await move(tx, event, origin, ids, cause)
+        moved += await move_held(tx, event, origin, held, cause)
     if event is Event.DEFER and len(moved) < len(held):  # a 4xx that comes late is evidence that nothing was taken
-        resent = await move(tx, Event.RESEND, State.IN_DOUBT, ids, cause)
+        resent = await move_held(tx, Event.RESEND, State.IN_DOUBT, held, cause)
         moved += resent
         if resent:
             await reopen(tx, cause.at)
@@ -186,20 +192,15 @@ _SETTLED_FROM: Final[Mapping[Event, tuple[State, ...]]] = {
 """Where a letter whose conversation ended may stand; the likeliest first."""
 
 
-def _claims(held: Sequence[tuple[int, int]]) -> ColumnElement[bool]:
-    """Find letters by id, which has an index; the pair alone would make SQLite read the whole table each time."""
-    return and_(_D.id.in_([id_ for id_, _ in held]), tuple_(_D.id, _D.claim_no).in_(list(held)))
-
-
-async def let_go(tx: Transaction, owner: str, held: Sequence[tuple[int, int]], now: datetime) -> None:
+async def let_go(tx: Transaction, owner: str, held: Held, now: datetime) -> None:
     """After tokens were withheld: suppress those whose person may not receive any more, release the rest uncharged."""
-    mine = and_(_claims(held), _D.owner == owner)
-    await move(tx, Event.SUPPRESS, State.CLAIMED, and_(mine, ~may_receive()), Cause(now, reason="left"))
-    await move(tx, Event.RELEASE, State.CLAIMED, mine, Cause(now, values=REFUND))
+    me = {"me": owner}
+    await move_held(tx, Event.SUPPRESS, State.CLAIMED, held, Cause(now, reason="left"), Only(_left, me))
+    await move_held(tx, Event.RELEASE, State.CLAIMED, held, Cause(now, refund=True), Only(_mine, me))
 
 
-REFUND: Final = {"attempts": _D.attempts - 1}
-"""What goes with a release that is nobody's fault: the attempt is not charged."""
+def _left() -> ColumnElement[bool]:
+    return and_(_mine(), ~may_receive())
 
 
 async def suppress_person(tx: Transaction, address_key: bytes, *, now: datetime, reason: str) -> int:

@@ -5,17 +5,18 @@ It never decides which move is due; the ledger's statements and the verbs do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, exists, insert, literal, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, insert, literal, literal_column, or_, select, true, update
 
 from campaign.domain.consent import Reason, SubscriptionState
 from campaign.domain.delivery import Event, Kind, State, advance
 from campaign.domain.editions import EditionState
+from campaign.store.dialects import numbered, numbers
 from campaign.store.engine import Transaction
 from campaign.store.schema.ledger import campaign_lists, deliveries, delivery_events, delivery_replies, editions
 from campaign.store.schema.people import address_changes, lists, subscriptions, suppressed_domains, suppressions
@@ -35,6 +36,28 @@ class Cause:
     words: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
     """Further columns of the row that change with the move."""
+    refund: bool = False
+    """Whether the attempt is not charged, because it is nobody's fault."""
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Every column that this cause writes."""
+        found = {"moved_at": self.at, **self.values}
+        if self.code is not None:
+            found |= {"last_code": self.code, "last_enhanced": self.enhanced}
+        return found if self.reason is None else {**found, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """A condition on letters that are moved by number; `rule` makes it, once, with named parameters."""
+
+    rule: Callable[[], ColumnElement[bool]]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+Held = Sequence[tuple[int, int]]
+"""Letters in a worker's hands: the id of each, and the number of the claim, which is another each time."""
 
 
 @cache
@@ -46,34 +69,70 @@ def in_state(state: State) -> ColumnElement[bool]:
 async def move(tx: Transaction, event: Event, origin: State, where: ColumnElement[bool], cause: Cause) -> list[int]:
     """Move the letters in `origin` that match `where`; append an event for each; return their ids."""
     target = advance(origin, event)
-    values: dict[str, Any] = {"state": target, "moved_at": cause.at}
-    if cause.code is not None:
-        values |= {"last_code": cause.code, "last_enhanced": cause.enhanced}
-    if cause.reason is not None:
-        values["reason"] = cause.reason
-    statement = update(deliveries).where(in_state(origin), where).values(**values, **cause.values)
-    rows = (await tx.execute(statement.returning(_D.id, _D.claim_no))).all()
-    await _append(tx, [(row.id, origin, target, row.claim_no) for row in rows], cause)
-    return [row.id for row in rows]
+    changed = {**cause.columns, **({"attempts": _D.attempts - 1} if cause.refund else {})}
+    statement = update(deliveries).where(in_state(origin), where).values(state=target, **changed)
+    found = await tx.execute(statement.returning(_D.id, _D.claim_no))
+    return await record(tx, (origin, target), found, cause)
 
 
-async def _append(tx: Transaction, moves: Sequence[tuple[int, State, State, int]], cause: Cause) -> None:
-    shared = {"at": cause.at, "code": cause.code, "enhanced": cause.enhanced, "reason": cause.reason}
-    events = [
-        {"delivery_id": id_, "from_state": before, "to_state": after, "claim_no": claim_no, **shared}
-        for id_, before, after, claim_no in moves
-    ]
-    if not cause.words:
-        for start in range(0, len(events), _CHUNK):
-            await tx.execute(insert(delivery_events), events[start : start + _CHUNK])
-        return
-    for event in events:
-        event_id = (
-            await tx.execute(insert(delivery_events).values(**event).returning(delivery_events.c.id))
-        ).scalar_one()
-        kept = select(literal(event_id), literal(cause.words))
-        kept = kept.where(exists(select(_D.id).where(_D.id == event["delivery_id"], _D.address_sealed.is_not(None))))
-        await tx.execute(insert(delivery_replies).from_select(["event_id", "text"], kept))
+async def move_held(tx: Transaction, event: Event, origin: State, held: Held, cause: Cause, only: Only | None = None) -> list[int]:
+    """Do the same with letters by their numbers: a claim that was lost meanwhile moves nothing.
+
+    The statement is built once for each kind of move. This is what runs three times for every letter.
+    """
+    changed = cause.columns
+    statement = _update_held(tx.dialect.name, event, origin, tuple(changed), only.rule if only else true, refund=cause.refund)
+    given = {f"new_{name}": value for name, value in changed.items()}
+    found = await tx.execute(statement, {**given, **(only.parameters if only else {}), **numbers(tx, held)})
+    return await record(tx, (origin, advance(origin, event)), found, cause)
+
+
+@cache
+def _update_held(
+    dialect: str,
+    event: Event,
+    origin: State,
+    columns: tuple[str, ...],
+    rule: Callable[[], ColumnElement[bool]],
+    *,
+    refund: bool,
+) -> Any:
+    held = numbered(dialect).c
+    changed: dict[str, Any] = {name: bindparam(f"new_{name}", type_=_D[name].type) for name in columns}
+    changed |= {"attempts": _D.attempts - 1} if refund else {}
+    mine = and_(_D.id == held.id, _D.claim_no == held.no, in_state(origin), rule())
+    return update(deliveries).where(mine).values(state=advance(origin, event), **changed).returning(_D.id, _D.claim_no)
+
+
+async def record(tx: Transaction, way: tuple[State, State], found: Any, cause: Cause) -> list[int]:
+    """Append the events of letters that moved (`found`: the id and claim of each), and return their ids."""
+    rows: list[tuple[int, int]] = [(row[0], row[1]) for row in found]
+    given = {"at": cause.at, "code": cause.code, "enhanced": cause.enhanced, "reason": cause.reason}
+    shared = {"before": way[0], "after": way[1], **{f"event_{name}": value for name, value in given.items()}}
+    if cause.words:
+        for row in rows:
+            await _append_with_words(tx, {**shared, **numbers(tx, [row])}, row[0], cause.words)
+    else:
+        for start in range(0, len(rows), _CHUNK):
+            await tx.execute(_append(tx.dialect.name), {**shared, **numbers(tx, rows[start : start + _CHUNK])})
+    return [id_ for id_, _ in rows]
+
+
+@cache
+def _append(dialect: str) -> Any:
+    rows, e = numbered(dialect).c, delivery_events.c
+    states = [bindparam("before", type_=e.from_state.type), bindparam("after", type_=e.to_state.type)]
+    shared = [bindparam(f"event_{name}", type_=e[name].type) for name in ("at", "code", "enhanced", "reason")]
+    columns = ("delivery_id", "claim_no", "from_state", "to_state", "at", "code", "enhanced", "reason")
+    return insert(delivery_events).from_select(columns, select(rows.id, rows.no, *states, *shared))
+
+
+async def _append_with_words(tx: Transaction, event: Mapping[str, Any], delivery_id: int, words: str) -> None:
+    """Append one event and what the relay said, unless the person was erased meanwhile."""
+    event_id = (await tx.execute(_append(tx.dialect.name).returning(delivery_events.c.id), event)).scalar_one()
+    kept = select(literal(event_id), literal(words))
+    kept = kept.where(exists(select(_D.id).where(_D.id == delivery_id, _D.address_sealed.is_not(None))))
+    await tx.execute(insert(delivery_replies).from_select(["event_id", "text"], kept))
 
 
 def _suppressed(*reasons: Reason) -> ColumnElement[bool]:

@@ -14,7 +14,6 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from campaign.domain.delivery import MAX_ATTEMPTS, Event, Kind, Policy, State
 from campaign.store.editions import reopen
 from campaign.store.engine import Transaction
-from campaign.store.ledger import REFUND
 from campaign.store.moves import Cause, in_state, move
 from campaign.store.schema.ledger import campaigns, deliveries, delivery_events, editions
 
@@ -37,7 +36,7 @@ async def owners(tx: Transaction) -> list[str]:
 async def recover_owner(tx: Transaction, owner: str, now: datetime) -> tuple[int, int]:
     """Bring back what a dead owner held; return how many went back to the queue and how many are in doubt."""
     mine = and_(_HELD, _D.owner == owner)
-    released = await move(tx, Event.RELEASE, State.CLAIMED, mine, Cause(now, reason="worker died", values=REFUND))
+    released = await move(tx, Event.RELEASE, State.CLAIMED, mine, Cause(now, reason="worker died", refund=True))
     doubted = await move(tx, Event.DOUBT, State.OFFERED, mine, Cause(now, reason="worker died"))
     return len(released), len(doubted)
 
@@ -50,7 +49,7 @@ async def recover_frozen(
     Claimed ones after the lease, offered ones after the dot time-out.
     """
     lease = and_(_HELD, _D.owner.is_not(None), _D.moved_at < claimed_before)
-    released = await move(tx, Event.RELEASE, State.CLAIMED, lease, Cause(now, reason="lease over", values=REFUND))
+    released = await move(tx, Event.RELEASE, State.CLAIMED, lease, Cause(now, reason="lease over", refund=True))
     late = and_(_HELD, _D.owner.is_not(None), _D.moved_at < offered_before)
     doubted = await move(tx, Event.DOUBT, State.OFFERED, late, Cause(now, reason="no reply"))
     return len(released), len(doubted)

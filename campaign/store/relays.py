@@ -13,6 +13,7 @@ from campaign.store.engine import Transaction
 from campaign.store.schema.ledger import relays
 
 _R: Final = relays.c
+MAIN_RELAY: Final = "main"
 _FAULTS: Final = 3
 _SHORTEST: Final = timedelta(seconds=30)
 _LONGEST: Final = timedelta(minutes=15)

@@ -22,10 +22,10 @@ from campaign.store.audiences import Audience, not_suppressed
 from campaign.store.dialects import hex_of, insert_into
 from campaign.store.editions import Edition
 from campaign.store.engine import Store, Transaction
-from campaign.store.ledger import MAIN_RELAY
 from campaign.store.moves import Cause, in_state, move
 from campaign.store.schema.ledger import campaign_lists, deliveries, editions, waves
 from campaign.store.schema.people import subscribers, subscriptions
+from campaign.store.tokens import NO_RELAY
 
 _D: Final = deliveries.c
 _E: Final = editions.c
@@ -108,7 +108,7 @@ def _letters(tx: Transaction, freeze: Freeze, people: Any, now: datetime) -> Any
         literal(f"{Kind.EDITION.value}:{freeze.edition.id}:") + hex_of(tx, _P.address_key),
         _P.address_key,
         _P.address_sealed,
-        literal(MAIN_RELAY),
+        literal(NO_RELAY),
         _P.domain,
         _W.due_at,
         _W.valid_until,
@@ -168,7 +168,7 @@ async def open_due(tx: Transaction, now: datetime) -> bool:
 
 
 async def _expire_chunk(tx: Transaction, edition_id: int, due_at: datetime, now: datetime) -> int:
-    queued = and_(in_state(State.QUEUED), _D.relay == MAIN_RELAY, _D.edition_id == edition_id, _D.due_at == due_at)
+    queued = and_(in_state(State.QUEUED), _D.edition_id == edition_id, _D.due_at == due_at)
     some = select(_D.id).where(queued, _D.attempts == 0).order_by(_D.id).limit(CHUNK)
     moved = await move(tx, Event.EXPIRE, State.QUEUED, _D.id.in_(some.with_for_update()), Cause(now, reason="late"))
     return len(moved)

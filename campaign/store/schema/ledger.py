@@ -143,7 +143,6 @@ deliveries = Table(
     Index("ix_deliveries_subscriber_id", "subscriber_id"),
     Index(
         "ix_deliveries_queued",
-        "relay",
         "edition_id",
         "due_at",
         "id",
