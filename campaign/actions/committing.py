@@ -64,18 +64,18 @@ class Committer:
     def __init__(self, kit: Kit, owner: str) -> None:
         """Write for `owner`."""
         self._kit, self._owner = kit, owner
-        self._writer = Writer(kit.store)
+        self.writer = Writer(kit.store)
         self._next = _Group()
         self._stuck: deque[tuple[Outcome, asyncio.Future[None]]] = deque()
         self._wanted = asyncio.Event()
         self._closing = False
 
-    async def token(self, token: Token) -> bool:
-        """Ask whether the dot may follow; True only after the token is durable. Raises when it cannot be written."""
+    def token(self, token: Token) -> asyncio.Future[bool]:
+        """Ask whether the dot may follow: True, once the token is durable. It raises when that cannot be written."""
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._next.tokens.append((token, answer))
         self._wanted.set()
-        return await answer
+        return answer
 
     def settle(self, outcome: Outcome) -> asyncio.Future[None]:
         """Have an outcome written down; the future is done when it is durable, however long the database is away.
@@ -102,7 +102,7 @@ class Committer:
         try:
             await self._groups()
         finally:
-            await self._writer.close()
+            await self.writer.close()
 
     async def _groups(self) -> None:
         while self._next or self._stuck or not self._closing:
@@ -120,7 +120,7 @@ class Committer:
     async def _write(self, group: _Group) -> None:
         """Write one group; what cannot be written now is tried again alone, so that no outcome holds up the others."""
         try:
-            granted = await self._writer.run(lambda tx: self._in_one(tx, group))
+            granted = await self.writer.run(lambda tx: self._in_one(tx, group))
         except Exception as error:  # noqa: BLE001 -- the one place that must outlive a database that is away
             _log.error("commit_failed", error=str(error), tokens=len(group.tokens), outcomes=len(group.outcomes))
             for _, answer in group.tokens:

@@ -21,7 +21,7 @@ from campaign.domain.message import (
     Personal,
 )
 from campaign.domain.tokens import Link, Purpose
-from campaign.mail.composer import Compiled, compose
+from campaign.mail.composer import Compiled, compose, fill
 from campaign.store import letters
 from campaign.store.ledger import Claimed
 
@@ -61,16 +61,31 @@ class Filling:
         body = await compose(self._kit.renderer, compiled, personal)
         return Filled(personal, body, variant, sealed, self._return_path())
 
+    def at_once(self, letter: Claimed) -> Filled | None:
+        """Do the same without waiting for anything; None where that cannot be done."""
+        if letter.address_sealed is None:
+            return None
+        variant = letter.variant or self._known_variant(letter)
+        compiled = self._compiled.get(variant) if variant else None
+        if variant is None or compiled is None or compiled.per_person:
+            return None
+        sealed, personal = self._personal(letter)
+        return Filled(personal, fill(compiled, personal), variant, sealed, self._return_path())
+
     async def _variant(self, letter: Claimed) -> str:
-        if letter.edition_id is None:
-            return f"{letter.kind.value}:{letter.language or self._kit.settings.language}"
-        if letter.edition_id not in self._variants:
+        if letter.edition_id is not None and letter.edition_id not in self._variants:
             async with self._kit.store.read() as tx:
                 self._variants[letter.edition_id] = await letters.variants(tx, letter.edition_id)
-        found = wording.pick_variant(self._variants[letter.edition_id], letter.language, letter.country)
+        found = self._known_variant(letter)
         if found is None:
             raise LetterRefused("There is no text in any language for this person.")
         return found
+
+    def _known_variant(self, letter: Claimed) -> str | None:
+        if letter.edition_id is None:
+            return f"{letter.kind.value}:{letter.language or self._kit.settings.language}"
+        known = self._variants.get(letter.edition_id, ())
+        return wording.pick_variant(known, letter.language, letter.country)
 
     async def _at_hand(self, letter: Claimed, variant: str) -> Compiled:
         if variant not in self._compiled:

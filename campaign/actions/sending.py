@@ -1,7 +1,6 @@
-"""Sends what is due: claim, make the letter, talk to the relay, token before the dot, settle.
+"""Sends what is due: claims letters ahead, and keeps the connections of the relay supplied until nothing is left.
 
-No transaction is open meanwhile.
-It never sends twice by itself: a letter whose reply was not read stays in doubt for policy or a person to decide.
+It never decides what becomes of a letter: `carrying` does, and `committing` writes it down.
 """
 
 from __future__ import annotations
@@ -9,50 +8,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import datetime
+from functools import partial
 from typing import Final
 
-from campaign.actions import breaking
-from campaign.actions.committing import Committer, Outcome
-from campaign.actions.filling import Filled, Filling
+from campaign.actions.backlog import Backlog
+from campaign.actions.carrying import Carrier, Desk
+from campaign.actions.committing import Committer
+from campaign.actions.filling import Filling
 from campaign.actions.kit import Kit
-from campaign.actions.outcomes import failed, outcome_of, refused, undotted
-from campaign.domain.delivery import Event
-from campaign.domain.message import LetterRefused
-from campaign.domain.replies import Answer, Phase, Scope, Verdict, judge
-from campaign.logs import get_log, masked
-from campaign.mail.transport import Conversation, Envelope, TransportFault
-from campaign.store import ledger, relays, waves
-from campaign.store.ledger import Claim, Claimed
-from campaign.store.moves import Cause
-from campaign.store.relays import MAIN_RELAY
-from campaign.store.tokens import Token
+from campaign.actions.lanes import Lane
+from campaign.logs import get_log
+from campaign.store import ledger, waves
+from campaign.store.engine import Transaction
+from campaign.store.ledger import Claim, Claimed, Position
 
 _log = get_log()
-BATCH: Final = 200
-_LETTERS_PER_CONNECTION: Final = 1_000
-_SECONDS_PER_CONNECTION: Final = 300.0
+BATCH: Final = 500
+_LOW: Final = 200
+"""Letters in hand below which more are claimed."""
+_MOST: Final = 1_000
+"""Letters in hand above which none are claimed, however few domains they go to."""
 _LAST_WORDS: Final = 5
 """Seconds that writing down the last outcomes may take at the end, even without any grace."""
 _LOOK: Final = 0.5
 """Seconds between two looks for letters that fell due while the last replies are awaited."""
-
-
-@dataclass(slots=True)
-class _Lane:
-    """One drain of the relay's queue: what the connections share."""
-
-    letters: asyncio.Queue[Claimed | None]
-    stopping: asyncio.Event
-    taken: int = 0
-    flying: int = 0
-    """Letters that were handed out and have not come to their end."""
-    broken: bool = False
-    landed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Rung when the last flying letter has come to its end."""
-    unwritten: set[asyncio.Future[None]] = field(default_factory=set)
-    """Outcomes on their way to disk: at most one for each connection, because the next token waits for it there."""
 
 
 class Sender:
@@ -62,203 +41,88 @@ class Sender:
         """Send as `owner`; `committer` must be running."""
         self._kit, self._owner, self._committer = kit, owner, committer
         self._filling = Filling(kit)
-        self._faulty = True
 
     async def drain(self, stopping: asyncio.Event) -> int:
         """Send until nothing is due, the relay rests, or `stopping` is set; return how many letters were taken."""
-        async with self._kit.store.read() as tx:
-            resting = await relays.paused_until(tx, MAIN_RELAY)
-        if resting is not None and resting > self._kit.clock.now():
+        lane = Lane(self._kit, self._kit.relay(), stopping)
+        if await lane.is_resting():
             return 0
-        lane = _Lane(asyncio.Queue(maxsize=BATCH), stopping)
+        desk = Desk(self._kit, self._committer, self._filling, Backlog(), set())
         async with asyncio.TaskGroup() as group:
             for _ in range(self._kit.settings.connections):
-                group.create_task(self._connection(lane))
-            await self._feed(lane)
-        await asyncio.gather(*lane.unwritten)
-        return lane.taken
+                group.create_task(Carrier(desk, lane).run())
+            taken = await _Feeder(desk, lane, self._owner).run()
+        await asyncio.gather(*desk.unwritten)
+        return taken
 
-    async def _feed(self, lane: _Lane) -> None:
-        """Claim in turn from the service mail and from each sending edition, until nothing is due and nothing flies.
+
+class _Feeder:
+    """Claims in turn from the service mail and from each sending edition, a little ahead of the connections."""
+
+    def __init__(self, desk: Desk, lane: Lane, owner: str) -> None:
+        self._kit, self._committer, self._backlog = desk.kit, desk.committer, desk.backlog
+        self._lane, self._owner = lane, owner
+        self._positions: dict[int | None, Position | None] = {}
+
+    async def run(self) -> int:
+        """Feed until nothing is due and nothing flies, or the lane closes; return how many letters were claimed.
 
         What falls due while the last replies are awaited is claimed, too: a relay may take ten minutes for one.
         A database that is away ends the feeding, never the letters that fly: the next tick goes on.
         """
-        positions: dict[int | None, tuple[datetime, int] | None] = {}
+        taken = 0
         try:
-            while not (lane.stopping.is_set() or lane.broken):
-                again_from_start = any(positions.values())
-                async with self._kit.store.read() as tx:
-                    sources = [None, *await ledger.sending_editions(tx)]
-                found = [await self._claim(lane, source, positions) for source in sources]
-                if any(found) or again_from_start:
+            while not self._lane.closed:
+                if not self._hungry:
+                    await self._moved()
                     continue
-                if not lane.flying:
-                    return
-                lane.landed.clear()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(lane.landed.wait(), _LOOK)
+                again_from_start = any(self._positions.values())
+                found = await self._round()
+                taken += found or 0
+                if found is None or found or again_from_start:
+                    continue
+                if not (self._backlog.aloft or len(self._backlog)):
+                    break
+                await self._moved()
         except Exception as error:  # noqa: BLE001 -- see above
             _log.exception("claim_failed", error=str(error))
         finally:
-            for _ in range(self._kit.settings.connections):
-                await lane.letters.put(None)
+            self._backlog.close()
+        return taken
 
-    async def _claim(
-        self, lane: _Lane, source: int | None, positions: dict[int | None, tuple[datetime, int] | None]
-    ) -> bool:
-        """Claim the next batch of one source, opening its waves first; say whether there may be more to claim.
+    @property
+    def _hungry(self) -> bool:
+        """Whether more letters should be in hand: few are, or they go to fewer domains than there are connections."""
+        held = len(self._backlog)
+        return held < _LOW or (held < _MOST and self._backlog.domains < self._kit.settings.connections)
 
-        A batch is handed out before the next is claimed.
-        """
-        async with self._kit.store.begin() as tx:
-            now = self._kit.clock.now()
-            if source is not None and not await waves.open_due(tx, now):
-                return True
-            wanted = Claim(self._owner, source, BATCH, positions.get(source))
-            letters, positions[source] = await ledger.claim(tx, wanted, now)
-        lane.taken += len(letters)
-        lane.flying += len(letters)
-        for letter in letters:
-            await lane.letters.put(letter)
-        return bool(letters)
+    async def _moved(self) -> None:
+        """Wait until letters have left or landed; a short while at most, because others may have fallen due."""
+        self._backlog.moved.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._backlog.moved.wait(), _LOOK)
 
-    async def _connection(self, lane: _Lane) -> None:
-        """Carry letters over one connection after the other until the lane is done."""
-        conversation: Conversation | None = None
-        try:
-            while (letter := await lane.letters.get()) is not None:
-                try:
-                    conversation = await self._one(lane, conversation, letter)
-                except Exception as error:  # noqa: BLE001 -- one letter must not take the others at the dot with it
-                    _log.exception("letter_failed", delivery=letter.id, error=str(error))
-                    await self._committer.settle(failed(self._kit, letter))
-                lane.flying -= 1
-                if not lane.flying:
-                    lane.landed.set()
-        finally:
-            if conversation is not None:
-                await conversation.close()
+    async def _round(self) -> int | None:
+        """Claim once from each source; return how many letters came, None when late ones are still being expired."""
+        async with self._kit.store.read() as tx:
+            sources = [None, *await ledger.sending_editions(tx)]
+        found = 0
+        for source in sources:
+            letters = await self._committer.writer.run(partial(self._claim, source))
+            if letters is None:
+                return None
+            self._backlog.put(letters)
+            found += len(letters)
+        return found
 
-    async def _one(self, lane: _Lane, conversation: Conversation | None, letter: Claimed) -> Conversation | None:
-        """Carry one letter, or hand it back; return the connection for the next."""
-        filled = None if lane.stopping.is_set() or lane.broken else await self._fill(letter)
-        if filled is None:
-            self._committer.let_go(letter.id, letter.claim_no)
-            return conversation
-        conversation = await self._open(lane, conversation)
-        if conversation is None:
-            self._committer.let_go(letter.id, letter.claim_no)
-        else:
-            await self._carry(lane, conversation, letter, filled)
-        return conversation
-
-    async def _fill(self, letter: Claimed) -> Filled | None:
-        """Make the bytes of one letter; a letter that cannot be made, or whose time is over, is settled here."""
+    async def _claim(self, source: int | None, tx: Transaction) -> list[Claimed] | None:
+        """Claim the next batch of one source, opening its waves first; None when that is not done yet."""
         now = self._kit.clock.now()
-        if letter.valid_until <= now:
-            await self._committer.settle(
-                Outcome(Event.EXPIRE, letter.id, letter.claim_no, Cause(now, reason="too late"))
-            )
+        if source is not None and not await waves.open_due(tx, now):
             return None
-        try:
-            return await self._filling.fill(letter)
-        except LetterRefused as error:
-            _log.warning("letter_refused", delivery=letter.id, edition=letter.edition_id, error=str(error))
-            await self._committer.settle(refused(letter, now, "render", str(error)))
-            return None
-
-    async def _open(self, lane: _Lane, conversation: Conversation | None) -> Conversation | None:
-        """Return a connection that can carry another letter, or None when the relay cannot be reached."""
-        if conversation is not None:
-            age = asyncio.get_running_loop().time() - conversation.opened_at
-            fresh = conversation.delivered < _LETTERS_PER_CONNECTION and age < _SECONDS_PER_CONNECTION
-            if conversation.usable and fresh:
-                return conversation
-            await conversation.close()
-        try:
-            return await self._kit.relay().open()
-        except TransportFault as error:
-            await self._fault(lane, error.answer)
-            return None
-
-    async def _carry(self, lane: _Lane, conversation: Conversation, letter: Claimed, filled: Filled) -> None:
-        """Hand one letter over and write down how it ended."""
-        tokenless = False
-
-        async def before_dot() -> bool:
-            nonlocal tokenless
-            try:
-                return await self._committer.token(_token(letter, filled))
-            except Exception:
-                tokenless = True
-                raise
-
-        envelope = Envelope(filled.return_path, filled.personal.to)
-        try:
-            answer = await conversation.deliver(envelope, filled.body, before_dot)
-        except Exception as error:  # noqa: BLE001 -- nothing was settled: what is offered stays so, and becomes a doubt
-            _log.error("token_failed", delivery=letter.id, error=str(error))
-            if tokenless:
-                self._committer.settle(undotted(self._kit, letter))
-            else:
-                self._committer.let_go(letter.id, letter.claim_no)
-            return
-        await self._settle(lane, letter, answer)
-
-    async def _settle(self, lane: _Lane, letter: Claimed, answer: Answer) -> None:
-        """Hand the outcome to the committer before anything else can fail: what was accepted is never tried again."""
-        verdict = judge(answer, first_attempt=letter.attempts == 1)
-        outcome = outcome_of(self._kit, letter, answer, verdict)
-        if outcome is None:
-            self._committer.let_go(letter.id, letter.claim_no)
-        else:
-            written = self._committer.settle(outcome)
-            if not written.done():
-                lane.unwritten.add(written)
-                written.add_done_callback(lane.unwritten.discard)
-            if answer.phase is not Phase.DOT:
-                await written
-        await self._judge_relay(lane, letter, verdict, answer)
-
-    async def _judge_relay(self, lane: _Lane, letter: Claimed, verdict: Verdict, answer: Answer) -> None:
-        """Count what the answer says about the relay; a database that is away must not touch the letter's outcome."""
-        try:
-            if verdict.scope in {Scope.RELAY, Scope.CONFIGURATION} and answer.phase is not Phase.DOT:
-                await self._fault(lane, answer)
-            elif self._faulty and answer.reply is not None:
-                async with self._kit.store.begin() as tx:
-                    await relays.well(tx, MAIN_RELAY)
-                self._faulty = False
-            if verdict.hard and await breaking.look(self._kit, letter.edition_id):
-                lane.broken = True  # what is claimed already goes back; the next drain leaves the paused edition alone
-        except Exception as error:  # noqa: BLE001 -- see above
-            _log.error("relay_not_judged", error=str(error))
-
-    async def _fault(self, lane: _Lane, answer: Answer) -> None:
-        """Count a fault of the relay; from the third in a row, or for wrong settings at once, the lane rests."""
-        verdict = judge(answer, first_attempt=True)
-        said = masked(str(answer.reply) if answer.reply else answer.fault or "")
-        self._faulty = True
-        async with self._kit.store.begin() as tx:
-            stop = verdict.scope is Scope.CONFIGURATION
-            until = await relays.fault(tx, MAIN_RELAY, f"{answer.phase}: {said}", self._kit.clock.now(), stop=stop)
-        _log.warning("relay_fault", phase=answer.phase, said=said, resting_until=until and until.isoformat())
-        lane.broken = lane.broken or until is not None
-
-
-def _token(letter: Claimed, filled: Filled) -> Token:
-    personal = filled.personal
-    return Token(
-        letter.id,
-        letter.claim_no,
-        letter.edition_id,
-        filled.variant,
-        personal.message_id,
-        personal.date,
-        filled.slots_sealed,
-        MAIN_RELAY,
-    )
+        wanted = Claim(self._owner, source, BATCH, self._positions.get(source))
+        letters, self._positions[source] = await ledger.claim(tx, wanted, now)
+        return letters
 
 
 @asynccontextmanager

@@ -13,8 +13,8 @@ from typing import Final
 
 from campaign.domain.replies import WITHHELD, Answer, Phase, Reply
 from campaign.mail.admission import misfit
-from campaign.mail.dialogue import GARBLED, Dialogue, WireFault
-from campaign.mail.transport import BeforeDot, Envelope
+from campaign.mail.dialogue import DROP, GARBLED, Dialogue, WireFault
+from campaign.mail.transport import BeforeDot, Envelope, Upcoming
 
 _BLOCK: Final = 64 * 1024
 _CLOSING: Final = 421
@@ -76,6 +76,7 @@ class SmtpConversation:
         self._timeouts = timeouts
         self._needs_reset = False
         self._busy = False
+        self._proposed: Envelope | None = None
         self.delivered = 0
         self.opened_at = asyncio.get_running_loop().time()
 
@@ -92,22 +93,32 @@ class SmtpConversation:
     @property
     def usable(self) -> bool:
         """Whether another letter can be tried: the line is open and the server has said nothing unasked."""
-        return self._in_order()
+        return self._dialogue.fault is None if self._proposed is not None else self._in_order()
 
-    async def deliver(self, envelope: Envelope, body: bytes, before_dot: BeforeDot) -> Answer:
+    @property
+    def engaged(self) -> bool:
+        """Whether the next letter is proposed already."""
+        return self._proposed is not None
+
+    async def deliver(
+        self, envelope: Envelope, body: bytes, before_dot: BeforeDot, upcoming: Upcoming | None = None
+    ) -> Answer:
         """Hand over one letter; see `Conversation.deliver`. What cannot be sent is answered here and never starts."""
         if self._busy:
             msg = "A connection carries one letter at a time."
             raise RuntimeError(msg)
-        refusal = misfit(envelope, body) or self._beyond_the_server(envelope, body)
-        if refusal is not None:
-            return refusal
-        if not self._in_order():
-            return self._drop(self._interruption(Phase.MAIL))
+        if self._proposed is not None and self._proposed is not envelope:
+            return self._drop(Answer(Phase.MAIL, None, DROP))
+        if self._proposed is None:
+            refusal = misfit(envelope, body) or self._beyond_the_server(envelope, body)
+            if refusal is not None:
+                return refusal
+            if not self._in_order():
+                return self._drop(self._interruption(Phase.MAIL))
         self._busy = True
         try:
             refusal = await self._propose(envelope, body)
-            return refusal if refusal is not None else await self._hand_over(body, before_dot)
+            return refusal if refusal is not None else await self._hand_over(body, before_dot, upcoming)
         except BaseException:
             self._dialogue.abort()
             raise
@@ -117,7 +128,9 @@ class SmtpConversation:
     async def close(self) -> None:
         """Say QUIT if the line is in order, close, and wait a moment for the end; a letter under way is dropped."""
         try:
-            if self._in_order() and not self._busy:
+            if self._proposed is not None:  # it would wait for a body
+                self._dialogue.abort()
+            elif self._in_order() and not self._busy:
                 self._dialogue.write(b"QUIT\r\n")
                 await self._hear(Phase.QUIT)
             self._dialogue.close()
@@ -152,10 +165,11 @@ class SmtpConversation:
     async def _propose(self, envelope: Envelope, body: bytes) -> Answer | None:
         """Send MAIL, RCPT and DATA; return the first refusal, or None when the server waits for the body."""
         commands = self._commands(envelope, body)
-        resetting = self._needs_reset
+        resetting, proposed = self._needs_reset, self._proposed is not None
+        self._proposed = None
         if resetting:
             commands.insert(0, (Phase.MAIL, b"RSET\r\n"))
-        answers = await self._exchange(commands)
+        answers = await self._exchange(commands, written=proposed)
         if resetting and not _agreed(answers[0]):
             reset = answers[0]
             return self._drop(Answer(Phase.MAIL, None, reset.fault or f"RSET was answered {reset.reply}"))
@@ -165,10 +179,13 @@ class SmtpConversation:
             self._retreat(answers)
         return refusal
 
-    async def _exchange(self, commands: list[tuple[Phase, bytes]]) -> list[Answer]:
-        """Send commands in one group where the server allows it (RFC 2920), one by one where not; hear every answer."""
+    async def _exchange(self, commands: list[tuple[Phase, bytes]], *, written: bool) -> list[Answer]:
+        """Send commands in one group where the server allows it (RFC 2920), one by one where not; hear every answer.
+
+        With the last letter's dot they are `written` already.
+        """
         grouped = self._extensions.pipelining
-        if grouped:
+        if grouped and not written:
             self._dialogue.write(b"".join(command for _, command in commands))
         answers: list[Answer] = []
         for phase, command in commands:
@@ -196,7 +213,7 @@ class SmtpConversation:
         else:
             self._dialogue.abort()
 
-    async def _hand_over(self, body: bytes, before_dot: BeforeDot) -> Answer:
+    async def _hand_over(self, body: bytes, before_dot: BeforeDot, upcoming: Upcoming | None) -> Answer:
         """Write the body, ask for the dot, write it, and wait for the server to take responsibility."""
         stalled = await self._write_body(body)
         if stalled is not None or not self._in_order():
@@ -205,12 +222,21 @@ class SmtpConversation:
             return self._drop(Answer(Phase.BODY, None, WITHHELD))
         if not self._in_order():  # a reply that came before the dot must not be taken for the answer to it
             return self._drop(self._interruption(Phase.BODY))
-        self._dialogue.write(b".\r\n")
+        self._dialogue.write(b".\r\n" + self._proposal(upcoming))
         answer = await self._hear(Phase.DOT)
         if _agreed(answer):
             self.delivered += 1
             return answer
+        self._proposed = None
         return self._drop(answer)
+
+    def _proposal(self, upcoming: Upcoming | None) -> bytes:
+        """Return the commands of the next letter, if there is one that this server can be asked to take."""
+        following = upcoming() if upcoming is not None and self._extensions.pipelining else None
+        if following is None or misfit(*following) or self._beyond_the_server(*following):
+            return b""
+        self._proposed = following[0]
+        return b"".join(command for _, command in self._commands(*following))
 
     async def _write_body(self, body: bytes) -> str | None:
         """Write all of it but the dot, doubling dots at line starts (RFC 5321 s. 4.5.2); return a fault if one came."""

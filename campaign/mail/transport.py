@@ -14,6 +14,10 @@ BeforeDot = Callable[[], Awaitable[bool]]
 """Asked once when the whole body is written: True lets the dot follow, False drops the connection without it."""
 
 
+Upcoming = Callable[[], "tuple[Envelope, bytes] | None"]
+"""Asked when the dot is about to follow: the letter after this one, if it is at hand."""
+
+
 class TransportFault(CampaignError):
     """The relay could not be reached, or would not let us in."""
 
@@ -61,8 +65,18 @@ class Conversation(Protocol):
         """Whether another letter can be tried on it; if not, close it and open another."""
         ...
 
-    async def deliver(self, envelope: Envelope, body: bytes, before_dot: BeforeDot) -> Answer:
+    @property
+    def engaged(self) -> bool:
+        """Whether a letter is proposed on it, which must be the next."""
+        ...
+
+    async def deliver(
+        self, envelope: Envelope, body: bytes, before_dot: BeforeDot, upcoming: Upcoming | None = None
+    ) -> Answer:
         """Hand over one letter and return how it ended. The wire's faults are answers, they are never raised.
+
+        Where the relay takes commands in groups, the letter that `upcoming` names is proposed in one write with the
+        dot; it must be the next one that is delivered here, or the connection is closed.
 
         What `before_dot` raises, and a cancellation, drops the connection without a dot that was not yet written, and
         is raised again. No dot was ever written unless the answer's phase is `dot`.

@@ -1,0 +1,120 @@
+"""Letters in hand that wait for a connection, by the domain they go to. It never claims, sends or writes one.
+
+The next letter is one to the domain with the fewest letters in the air, in turn among equals: so a domain that is slow or
+dead holds as many connections as are left over by the others, and never theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from campaign.store.ledger import Claimed
+
+_FULL: Final = 64
+"""So many letters to one domain in hand are enough, when others wait in the ledger."""
+
+
+class Backlog:
+    """What one worker has claimed and not yet handed out."""
+
+    def __init__(self) -> None:
+        """Begin with nothing in hand."""
+        self._waiting: dict[str, deque[Claimed]] = {}
+        self._flying: dict[str, int] = {}
+        self._turns: list[tuple[int, int, str]] = []
+        self._turn = 0
+        self._size = 0
+        self.aloft = 0
+        """Letters that were handed out and have not come to their end."""
+        self.closed = False
+        self._wanted: deque[asyncio.Future[None]] = deque()
+        self.moved = asyncio.Event()
+        """Set whenever a letter was handed out or has landed: whoever claims may look whether there is room."""
+
+    def __len__(self) -> int:
+        """How many letters wait here."""
+        return self._size
+
+    @property
+    def domains(self) -> int:
+        """To how many domains the letters that wait here go."""
+        return len(self._waiting)
+
+    @property
+    def crowded(self) -> tuple[str, ...]:
+        """The domains of which enough letters are in hand."""
+        return tuple(domain for domain, letters in self._waiting.items() if len(letters) >= _FULL)
+
+    def put(self, letters: Iterable[Claimed]) -> None:
+        """Take letters in hand, and wake as many connections."""
+        for letter in letters:
+            queue = self._waiting.get(letter.domain)
+            if queue is None:
+                self._waiting[letter.domain] = deque((letter,))
+                self._queue_up(letter.domain)
+            else:
+                queue.append(letter)
+            self._size += 1
+            self._wake()
+
+    def close(self) -> None:
+        """Say that no more letters will come: who waits is told so."""
+        self.closed = True
+        while self._wanted:
+            self._wake()
+
+    def take(self) -> Claimed | None:
+        """Hand out the next letter, if there is one."""
+        while self._turns:
+            flying, _, domain = heapq.heappop(self._turns)
+            queue = self._waiting.get(domain)
+            if queue is None or flying != self._flying.get(domain, 0):
+                continue  # an entry from before this domain's last letter left or landed
+            letter = queue.popleft()
+            self._flying[domain] = flying + 1
+            self._size -= 1
+            self.aloft += 1
+            if queue:
+                self._queue_up(domain)
+            else:
+                del self._waiting[domain]
+            self.moved.set()
+            return letter
+        return None
+
+    async def next(self) -> Claimed | None:
+        """Hand out the next letter as soon as there is one; None when there will be no more."""
+        while (letter := self.take()) is None:
+            if self.closed:
+                return None
+            wanted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._wanted.append(wanted)
+            await wanted
+        return letter
+
+    def landed(self, letter: Claimed) -> None:
+        """Note that a letter came to its end, whichever."""
+        flying = self._flying[letter.domain] - 1
+        if flying:
+            self._flying[letter.domain] = flying
+        else:
+            del self._flying[letter.domain]
+        if letter.domain in self._waiting:
+            self._queue_up(letter.domain)
+        self.aloft -= 1
+        self.moved.set()
+
+    def _queue_up(self, domain: str) -> None:
+        self._turn += 1
+        heapq.heappush(self._turns, (self._flying.get(domain, 0), self._turn, domain))
+
+    def _wake(self) -> None:
+        while self._wanted:
+            wanted = self._wanted.popleft()
+            if not wanted.done():
+                wanted.set_result(None)
+                return
