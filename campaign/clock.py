@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import random
 import secrets
 import time
@@ -33,8 +35,18 @@ class Clock(Protocol):
         ...
 
 
+_DRAUGHT = 4_096
+"""So many bytes of chance are asked of the machine at once: each asking costs more than the bytes do."""
+
+
 class SystemClock:
     """The machine's own time and chance."""
+
+    def __init__(self) -> None:
+        """Begin without any chance at hand."""
+        self._chance = b""
+        self._drawn = 0
+        self._process = 0
 
     def now(self) -> datetime:
         """Return the present instant, aware, in UTC."""
@@ -45,12 +57,16 @@ class SystemClock:
         return time.monotonic()
 
     def token_bytes(self, n: int) -> bytes:
-        """Return `n` bytes nobody can guess."""
-        return secrets.token_bytes(n)
+        """Return `n` bytes nobody can guess; each byte of chance is handed out once, and never by two processes."""
+        start, self._drawn = self._drawn, self._drawn + n
+        if self._drawn > len(self._chance) or self._process != os.getpid():
+            self._chance, start = secrets.token_bytes(max(n, _DRAUGHT)), 0
+            self._drawn, self._process = n, os.getpid()
+        return self._chance[start : start + n]
 
     def token(self, n: int = 16) -> str:
         """Return `n` unguessable bytes as URL-safe text."""
-        return secrets.token_urlsafe(n)
+        return base64.urlsafe_b64encode(self.token_bytes(n)).rstrip(b"=").decode()
 
     def uniform(self, low: float, high: float) -> float:
         """Return a number between `low` and `high`; for jitter, never for secrets."""
@@ -62,6 +78,7 @@ class TravelClock(SystemClock):
 
     def __init__(self, start: datetime | None = None) -> None:
         """Start at `start`, or at the present."""
+        super().__init__()
         self._shift = timedelta(0)
         if start is not None:
             self.travel_to(start)

@@ -50,6 +50,7 @@ class Filling:
         self._kit = kit
         self._compiled: dict[str, Compiled] = {}
         self._variants: dict[int, list[str]] = {}
+        self._picked: dict[tuple[int, str | None, str | None], str | None] = {}
 
     async def fill(self, letter: Claimed) -> Filled:
         """Return the letter of one person; raise LetterRefused when it cannot be made for them."""
@@ -84,8 +85,13 @@ class Filling:
     def _known_variant(self, letter: Claimed) -> str | None:
         if letter.edition_id is None:
             return f"{letter.kind.value}:{letter.language or self._kit.settings.language}"
-        known = self._variants.get(letter.edition_id, ())
-        return wording.pick_variant(known, letter.language, letter.country)
+        reader = (letter.edition_id, letter.language, letter.country)
+        if reader not in self._picked:
+            known = self._variants.get(letter.edition_id)
+            if known is None:
+                return None
+            self._picked[reader] = wording.pick_variant(known, letter.language, letter.country)
+        return self._picked[reader]
 
     async def _at_hand(self, letter: Claimed, variant: str) -> Compiled:
         if variant not in self._compiled:

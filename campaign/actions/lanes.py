@@ -46,9 +46,9 @@ class Lane:
 
     async def well(self) -> None:
         """Forget the faults of a relay that works."""
+        self.faulty = False  # first, so that the other connections do not do it, too
         async with self._kit.store.begin() as tx:
             await relays.well(tx, self.name)
-        self.faulty = False
 
     async def fault(self, answer: Answer) -> None:
         """Count a fault of the relay; from the third in a row, or for wrong settings at once, the lane rests."""

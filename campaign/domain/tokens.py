@@ -14,6 +14,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 from campaign.domain.errors import CampaignError
@@ -69,6 +70,7 @@ def read(purpose: Purpose, token: str, secrets: Sequence[bytes]) -> Link:
     return Link(purpose, int.from_bytes(body[:_NUMBER]), int.from_bytes(body[_NUMBER:]))
 
 
+@cache
 def derive(secret: bytes, info: str) -> bytes:
     """Return a 32-byte key for `info` only (HKDF-SHA-256 without salt, RFC 5869; one block is all that is needed)."""
     extracted = hmac.digest(bytes(32), secret, hashlib.sha256)

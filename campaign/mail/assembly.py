@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from campaign.domain.headers import clean_header_text
@@ -41,13 +42,18 @@ class Hole(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """A letter cut at its holes: there is one segment more than holes. `subject` is set when it has slots itself."""
 
     segments: tuple[bytes, ...]
     holes: tuple[Hole, ...]
     subject: str
+
+    @cached_property
+    def different(self) -> frozenset[Hole]:
+        """The holes, each once."""
+        return frozenset(self.holes)
 
 
 def intended_headers(spec: LetterSpec) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from campaign.domain.replies import WITHHELD, Answer, Phase, Reply
-from campaign.mail.admission import misfit
+from campaign.mail.admission import Vetted, misfit
 from campaign.mail.dialogue import DROP, GARBLED, Dialogue, WireFault
 from campaign.mail.transport import BeforeDot, Envelope, Upcoming
 
@@ -240,7 +240,8 @@ class SmtpConversation:
 
     async def _write_body(self, body: bytes) -> str | None:
         """Write all of it but the dot, doubling dots at line starts (RFC 5321 s. 4.5.2); return a fault if one came."""
-        stuffed = memoryview((b"." if body.startswith(b".") else b"") + body.replace(b"\r\n.", b"\r\n.."))
+        plain = body if isinstance(body, Vetted) else _stuffed(body)
+        stuffed = memoryview(plain)
         for start in range(0, len(stuffed), _BLOCK):
             self._dialogue.write(stuffed[start : start + _BLOCK])
             try:
@@ -268,6 +269,10 @@ class SmtpConversation:
     def _drop(self, answer: Answer) -> Answer:
         self._dialogue.abort()
         return answer
+
+
+def _stuffed(body: bytes) -> bytes:
+    return (b"." if body.startswith(b".") else b"") + body.replace(b"\r\n.", b"\r\n..")
 
 
 def _agreed(answer: Answer) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from campaign.domain.replies import Reply
 
@@ -13,6 +14,8 @@ LINE_LIMIT: Final = 2048
 """Bytes of one reply line; RFC 5321 s. 4.5.3.1.5 allows 512."""
 LINES_LIMIT: Final = 100
 _UNREAD_LIMIT: Final = 16
+_KNOWN: Final = 256
+"""So many lines that servers said are kept as they were read."""
 _LINE: Final = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 
 DROP: Final = "drop"
@@ -61,12 +64,15 @@ class ReplyReader:
 
     def _take(self, line: bytes) -> bool:
         """Add one line; a multi-line reply must keep its code (RFC 5321 s. 4.2.1). False when that is no reply."""
-        found = _LINE.fullmatch(line) if len(line) <= LINE_LIMIT else None
-        if found is None or self._code not in {None, int(found[1])} or len(self._lines) >= LINES_LIMIT:
+        read = _read_line(line) if len(line) <= LINE_LIMIT else None
+        if read is None or self._code not in {None, read.code} or len(self._lines) >= LINES_LIMIT:
             return False
-        self._code = int(found[1])
-        self._lines.append((found[3] or b"").decode("utf-8", "replace"))
-        if found[2] != b"-":
+        if read.last and not self._lines:
+            self.replies.append(_one_line_reply(line))
+            return len(self.replies) <= _UNREAD_LIMIT
+        self._code = read.code
+        self._lines.append(read.words)
+        if read.last:
             self.replies.append(Reply.parse(self._code, self._lines))
             self._code, self._lines = None, []
         return len(self.replies) <= _UNREAD_LIMIT
@@ -74,6 +80,28 @@ class ReplyReader:
     def _break(self) -> None:
         self.broken = True
         self._unfinished.clear()
+
+
+class _Line(NamedTuple):
+    """One line of a reply: its code, whether it is the last, and its words."""
+
+    code: int
+    last: bool
+    words: str
+
+
+@lru_cache(maxsize=_KNOWN)
+def _read_line(line: bytes) -> _Line | None:
+    """Read one line; None when it is no line of a reply. Servers say few things, and those all day long."""
+    found = _LINE.fullmatch(line)
+    return _Line(int(found[1]), found[2] != b"-", (found[3] or b"").decode("utf-8", "replace")) if found else None
+
+
+@lru_cache(maxsize=_KNOWN)
+def _one_line_reply(line: bytes) -> Reply:
+    read = _read_line(line)
+    assert read is not None  # noqa: S101 -- the caller has just read it
+    return Reply.parse(read.code, [read.words])
 
 
 class Dialogue(asyncio.Protocol):

@@ -5,18 +5,19 @@ It never decides which move is due; the ledger's statements and the verbs do.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, insert, literal, literal_column, or_, select, true, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, insert, literal, literal_column, or_, select, true, update
 
 from campaign.domain.consent import Reason, SubscriptionState
 from campaign.domain.delivery import Event, Kind, State, advance
 from campaign.domain.editions import EditionState
-from campaign.store.dialects import numbered, numbers
+from campaign.store.dialects import is_sqlite, numbered, numbers
 from campaign.store.engine import Transaction
 from campaign.store.schema.ledger import campaign_lists, deliveries, delivery_events, delivery_replies, editions
 from campaign.store.schema.people import address_changes, lists, subscriptions, suppressed_domains, suppressions
@@ -48,11 +49,16 @@ class Cause:
         return found if self.reason is None else {**found, "reason": self.reason}
 
 
+_Rule = Callable[[], ColumnElement[bool]]
+_Shape = tuple[tuple[State, State], tuple[str, ...], bool]
+"""What a statement that moves letters looks like: from where to where, with which columns, and whether it refunds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Only:
     """A condition on letters that are moved by number; `rule` makes it, once, with named parameters."""
 
-    rule: Callable[[], ColumnElement[bool]]
+    rule: _Rule
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -80,28 +86,37 @@ async def move_held(tx: Transaction, event: Event, origin: State, held: Held, ca
 
     The statement is built once for each kind of move. This is what runs three times for every letter.
     """
-    changed = cause.columns
-    statement = _update_held(tx.dialect.name, event, origin, tuple(changed), only.rule if only else true, refund=cause.refund)
+    way, changed = (origin, advance(origin, event)), cause.columns
+    shape = (way, tuple(changed), cause.refund)
     given = {f"new_{name}": value for name, value in changed.items()}
-    found = await tx.execute(statement, {**given, **(only.parameters if only else {}), **numbers(tx, held)})
-    return await record(tx, (origin, advance(origin, event)), found, cause)
+    conditions = only.parameters if only else {}
+    rule = only.rule if only else true
+    if not is_sqlite(tx):
+        statement = _update_held(tx.dialect.name, shape, rule).returning(_D.id, _D.claim_no)
+        return await record(tx, way, await tx.execute(statement, {**given, **conditions, **numbers(tx, held)}), cause)
+    picked = (await tx.execute(_pick_held(origin, rule), {**conditions, **numbers(tx, held)})).scalar_one()
+    rows = json.loads(picked)
+    if rows:
+        await tx.execute(_update_held("sqlite", shape, true), {**given, "numbers": picked})
+    return await record(tx, way, rows, cause)
 
 
 @cache
-def _update_held(
-    dialect: str,
-    event: Event,
-    origin: State,
-    columns: tuple[str, ...],
-    rule: Callable[[], ColumnElement[bool]],
-    *,
-    refund: bool,
-) -> Any:
+def _pick_held(origin: State, rule: _Rule) -> Any:
+    """Name those that will move, in one value: each row that SQLite hands over would cost a change of threads."""
+    held = numbered("sqlite").c
+    mine = and_(_D.id == held.id, _D.claim_no == held.no, in_state(origin), rule())
+    return select(func.json_group_array(func.json_array(_D.id, _D.claim_no))).where(mine)
+
+
+@cache
+def _update_held(dialect: str, shape: _Shape, rule: _Rule) -> Any:
+    (origin, target), columns, refund = shape
     held = numbered(dialect).c
     changed: dict[str, Any] = {name: bindparam(f"new_{name}", type_=_D[name].type) for name in columns}
     changed |= {"attempts": _D.attempts - 1} if refund else {}
     mine = and_(_D.id == held.id, _D.claim_no == held.no, in_state(origin), rule())
-    return update(deliveries).where(mine).values(state=advance(origin, event), **changed).returning(_D.id, _D.claim_no)
+    return update(deliveries).where(mine).values(state=target, **changed)
 
 
 async def record(tx: Transaction, way: tuple[State, State], found: Any, cause: Cause) -> list[int]:
