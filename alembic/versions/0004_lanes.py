@@ -1,4 +1,4 @@
-"""Lanes: waiting letters belong to no relay; whichever has room takes them.
+"""Lanes: waiting letters belong to no relay, whichever has room takes them; a letter keeps its name, not all it said.
 
 Revision ID: 0004
 Revises: 0003
@@ -26,3 +26,5 @@ def upgrade() -> None:
             sqlite_where=queued,
             postgresql_where=queued,
         )
+    op.add_column("deliveries", sa.Column("name_sealed", sa.LargeBinary(), nullable=True))
+    op.drop_column("deliveries", "slots_sealed")

@@ -18,6 +18,10 @@ _FULL: Final = 64
 """So many letters to one domain in hand are enough, when others wait in the ledger."""
 
 
+_SLACK: Final = 256
+"""So many turns that are over may lie among those to come before they are cleared away."""
+
+
 class Backlog:
     """What one worker has claimed and not yet handed out."""
 
@@ -109,6 +113,9 @@ class Backlog:
         self.moved.set()
 
     def _queue_up(self, domain: str) -> None:
+        if len(self._turns) > 2 * len(self._waiting) + _SLACK:
+            self._turns = [(self._flying.get(name, 0), turn, name) for turn, name in enumerate(self._waiting)]
+            heapq.heapify(self._turns)
         self._turn += 1
         heapq.heappush(self._turns, (self._flying.get(domain, 0), self._turn, domain))
 

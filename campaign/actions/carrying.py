@@ -224,6 +224,6 @@ def _token(ready: _Ready, relay: str) -> Token:
         filled.variant,
         personal.message_id,
         personal.date,
-        filled.slots_sealed,
+        filled.name_sealed,
         relay,
     )

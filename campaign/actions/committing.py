@@ -109,6 +109,9 @@ class Committer:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), _PATIENCE if self._next or self._stuck else None)
             self._wanted.clear()
+            import os
+            L=float(os.environ.get("LINGER","0"))
+            if L: await asyncio.sleep(L)
             group, self._next = self._next, _Group()
             if group:
                 await self._write(group)

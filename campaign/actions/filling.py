@@ -1,6 +1,7 @@
-"""Makes one person's letter from what is compiled: address, links, Message-ID. The same bytes on every attempt.
+"""Makes one person's letter from what is compiled: address, links, Message-ID. The same on every attempt.
 
-It never sends, and it writes nothing: what a letter says for good is stored with its first token.
+It never sends, and it writes nothing: what a letter says for good is stored with its first token, and its links follow
+from the numbers that they name.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Filled:
     personal: Personal
     body: bytes
     variant: str
-    slots_sealed: bytes
+    name_sealed: bytes | None
     return_path: str
 
 
@@ -108,35 +109,30 @@ class Filling:
             self._compiled[variant] = compiled
         return self._compiled[variant]
 
-    def _personal(self, letter: Claimed) -> tuple[bytes, Personal]:
-        """Return the slot values: those of the first token when there was one, fresh ones otherwise.
+    def _personal(self, letter: Claimed) -> tuple[bytes | None, Personal]:
+        """Return what is this person's: name, date and Message-ID of the first token where there was one.
 
         A letter that asks to confirm names nobody: the mailbox may be a stranger's, and the name a joker's words.
         A seal that does not open is a fault of this installation, not of the person: it is raised as it is.
         """
-        keys = self._kit.keys
-        if letter.slots_sealed is not None:
-            return letter.slots_sealed, Personal.loads(keys.open(letter.slots_sealed, purpose="slots"))
-        known = letter.kind is not Kind.CONFIRM and letter.name_sealed
-        name = keys.open(known, purpose="name") if known else ""
-        personal = self.personal_for(
-            letter.kind,
-            keys.open_address(letter.address_sealed or b""),
-            name,
-            Link(_ANY, letter.subscription_id or 0, letter.id),
-        )
-        return keys.seal(personal.dumps(), purpose="slots"), personal
+        known = None if letter.kind is Kind.CONFIRM else letter.name_sealed
+        name = self._kit.keys.open(known, purpose="name") if known else ""
+        to = self._kit.keys.open_address(letter.address_sealed or b"")
+        about = Link(_ANY, letter.subscription_id or 0, letter.id)
+        if letter.message_id is None or letter.date is None:
+            return known, self.personal_for(letter.kind, to, name, about)
+        return known, Personal(to, letter.message_id, letter.date, name, self._links(letter.kind, about))
 
     def personal_for(self, kind: Kind, to: Address, name: str, about: Link = Link(_ANY, 0, 0)) -> Personal:  # noqa: B008 -- frozen
         """Return fresh slot values for one letter; links about no subscription are signed for nobody."""
         sender = self._kit.settings.sender
         own = sender.address.domain if sender else "localhost"
         return Personal(
-            to=to,
-            message_id=f"<d.{about.delivery}.{self._kit.clock.token(9)}@{own}>",
-            date=self._kit.clock.now().replace(microsecond=0),
-            name=name,
-            links=self._links(kind, about),
+            to,
+            f"<d.{about.delivery}.{self._kit.clock.token(9)}@{own}>",
+            self._kit.clock.now().replace(microsecond=0),
+            name,
+            self._links(kind, about),
         )
 
     def _links(self, kind: Kind, about: Link) -> dict[str, str]:

@@ -5,12 +5,10 @@ It never renders, encodes or sends anything.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from itertools import chain
+from datetime import datetime
 from typing import Any, Final
 
 from campaign.domain.addresses import Address
@@ -170,7 +168,7 @@ class LetterSpec:
 
 @dataclass(frozen=True, slots=True)
 class Personal:
-    """What one person's letter says and nobody else's. Stored with the first token and the same on every attempt.
+    """What one person's letter says and nobody else's; the same on every attempt.
 
     `date` is aware UTC; `links` gives the URL of each link by its name.
     """
@@ -180,29 +178,6 @@ class Personal:
     date: datetime
     name: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
-
-    def dumps(self) -> str:
-        """Return the JSON text that is sealed and stored beside the delivery."""
-        at = self.date.astimezone(UTC).isoformat()
-        return _written([self.to.local, self.to.domain, self.message_id, at, self.name, *chain(*self.links.items())])
-
-    @classmethod
-    def loads(cls, text: str) -> Personal:
-        """Read what `dumps` wrote."""
-        stored = json.loads(text)
-        if isinstance(stored, dict):  # as it was written before the year's end of 2026, for a letter on its second try
-            stored = [*stored["to"], *(stored[name] for name in ("message_id", "date", "name")), *chain(*stored["links"].items())]
-        local, domain, message_id, date, name, *links = stored
-        return cls(
-            to=Address(local, domain),
-            message_id=message_id,
-            date=datetime.fromisoformat(date),
-            name=name,
-            links=dict(zip(links[::2], links[1::2], strict=True)),
-        )
-
-
-_written: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def header_names(kind: Kind, sender: SenderIdentity) -> tuple[str, ...]:

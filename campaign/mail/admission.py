@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 from campaign.domain.replies import Answer, Phase, Reply
@@ -12,46 +10,24 @@ from campaign.mail.transport import Envelope
 
 LINE_LIMIT: Final = 998
 """Bytes of one line of a letter, without its CRLF (RFC 5322 s. 2.1.1)."""
-_KNOWN: Final = 20_000
-"""So many pieces of letters that were looked at are remembered, each with the bytes that somebody keeps anyway."""
-_UNFIT_START: Final = frozenset(b".\n")
 _UNFIT_IN_PATH: Final = re.compile(r"[\x00-\x20\x7f-\xa0<>\u2028\u2029\ud800-\udfff]")
 
 
 class Vetted(bytes):
-    """The bytes of a letter that went through `vetted`, piece by piece: nothing in it is unfit for the wire."""
+    """The bytes of a letter whose pieces each passed `fits_anywhere`: nothing in it is unfit for the wire."""
 
 
-def vetted(segments: Sequence[bytes], values: Sequence[bytes]) -> Vetted | None:
-    """Join what is the same in many letters and what is one person's; None where they need a look as a whole.
+def fits_anywhere(piece: bytes) -> bool:
+    """Whether a piece of a letter has no fault, and makes none beside any other such piece.
 
-    Each piece is looked at by itself, and what is the same only the first time. No piece may begin with a dot or within
-    a CRLF, so that no joint makes what neither piece had.
+    It has no lone CR, LF or NUL, not even at its ends, no line that begins with a dot, and no line so long that three of
+    that length would be too long together.
     """
-    if not all(map(_plain_segment, segments)) or _fault_within(b"\r\n".join(values)):
-        return None
-    pieces = [segments[0]]
-    for value, segment in zip(values, segments[1:], strict=True):
-        if not value or value[0] in _UNFIT_START:
-            return None
-        pieces.append(value)
-        pieces.append(segment)
-    return Vetted(b"".join(pieces))
-
-
-@lru_cache(maxsize=_KNOWN)
-def _plain_segment(segment: bytes) -> bool:
-    """Whether what is the same in many letters has no fault, and no line that begins with a dot."""
-    return not (segment.startswith((b".", b"\n")) or segment.endswith(b"\r") or _fault_within(segment))
-
-
-def _fault_within(piece: bytes) -> bool:
-    """Whether a piece has a fault by itself, or a line long enough that it could become too long beside another."""
-    if b"\r\n." in piece or piece.startswith(b".") or b"\0" in piece:
-        return True
+    if piece.startswith(b".") or b"\r\n." in piece or b"\0" in piece:
+        return False
     lines = piece.split(b"\r\n")
     whole = b"".join(lines)
-    return b"\r" in whole or b"\n" in whole or max(map(len, lines)) > LINE_LIMIT // 3
+    return b"\r" not in whole and b"\n" not in whole and max(map(len, lines)) <= LINE_LIMIT // 3
 
 
 def misfit(envelope: Envelope, body: bytes) -> Answer | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from campaign.domain.headers import clean_header_text
 from campaign.domain.message import LetterSpec, SenderIdentity, header_names
+from campaign.mail.admission import Vetted, fits_anywhere
 from campaign.mail.mime import folded, mailbox, one_field, quoted_printable, unstructured
 from campaign.mail.renderer import Rendered
 
@@ -51,9 +52,26 @@ class Plan:
     subject: str
 
     @cached_property
-    def different(self) -> frozenset[Hole]:
+    def different(self) -> tuple[Hole, ...]:
         """The holes, each once."""
-        return frozenset(self.holes)
+        return tuple(dict.fromkeys(self.holes))
+
+    @cached_property
+    def fits(self) -> bool:
+        """Whether the segments may go onto the wire as they are, so that only values need a look each time."""
+        return all(map(fits_anywhere, self.segments))
+
+    def joined(self, values: Sequence[bytes]) -> bytes:
+        """Return the letter with `values`, one for each of the different holes."""
+        body = b"".join([values[piece] if isinstance(piece, int) else piece for piece in self._pieces])
+        return Vetted(body) if self.fits and fits_anywhere(b"\r\n".join(values)) else body
+
+    @cached_property
+    def _pieces(self) -> tuple[bytes | int, ...]:
+        """Segments, and between them the number of the value that goes there."""
+        numbers = {hole: number for number, hole in enumerate(self.different)}
+        between = zip(self.segments, (numbers[hole] for hole in self.holes), strict=False)
+        return (*(piece for pair in between for piece in pair), self.segments[-1])
 
 
 def intended_headers(spec: LetterSpec) -> tuple[str, ...]:

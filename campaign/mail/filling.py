@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Final, NamedTuple
 
 from campaign.domain.headers import clean_header_text
@@ -22,7 +21,6 @@ from campaign.domain.message import (
     is_message_id,
     is_one_click_link,
 )
-from campaign.mail.admission import vetted
 from campaign.mail.assembly import SLOT, Hole, Place, Plan
 from campaign.mail.mime import mailbox, one_field, quoted_printable, unstructured
 from campaign.mail.renderer import Rendered
@@ -58,9 +56,7 @@ def facts_of(spec: LetterSpec, greeting: Greeting, personal: Personal) -> dict[s
 
 def fill_in(plan: Plan, facts: Mapping[str, str], personal: Personal) -> bytes:
     """Return the letter: its segments, and between them each hole's value."""
-    values = {hole: _written(hole, plan, facts, personal) for hole in plan.different}
-    chosen = [values[hole] for hole in plan.holes]
-    return vetted(plan.segments, chosen) or b"".join(chain(*zip(plan.segments, chosen, strict=False), plan.segments[-1:]))
+    return plan.joined([_written(hole, plan, facts, personal) for hole in plan.different])
 
 
 def html_with(rendered: Rendered, facts: Mapping[str, str]) -> str:

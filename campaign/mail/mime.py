@@ -21,6 +21,9 @@ _PLAIN_TEXT: Final = re.compile(r"[ -~]*")
 _PLAIN_VALUE: Final = re.compile(
     r"[A-Za-z0-9,;:!?'()/@&<>+_-](?:[A-Za-z0-9,;:!?'()/@&<>+_. -]{0,68}[A-Za-z0-9,;:!?'()/@&<>+_-])?"
 )
+_PLAIN_LINK: Final = re.compile(r"https?://[A-Za-z0-9,;:!?'()/@&<>+_.-]{1,500}")
+"""A link of nothing but characters that stand for themselves: the most frequent value, so it has a short way."""
+_LINK_PIECE: Final = 72
 _ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _SHORT_PHRASE: Final = 60
 _TOO_LONG: Final = re.compile(rb"^(?:[^\n]{77,}$|[^\n]{76}\Z)", re.MULTILINE)
@@ -35,6 +38,10 @@ def quoted_printable(text: str) -> bytes:
     """
     if _PLAIN_VALUE.fullmatch(text) and not text.startswith("From "):
         return text.encode("ascii")
+    if _PLAIN_LINK.fullmatch(text):
+        pieces = [text[at : at + _LINK_PIECE] for at in range(0, len(text), _LINK_PIECE)]
+        if not any(piece.startswith(".") for piece in pieces):
+            return "=\r\n".join(pieces).encode("ascii")
     encoded = binascii.b2a_qp(text.encode(), istext=True).replace(b"\r\n", b"\n")
     encoded = _TOO_LONG.sub(_broken, encoded)
     while _TEMPTING.search(encoded):

@@ -42,7 +42,7 @@ async def join(tx: Transaction, kept: int, other: int, now: datetime) -> int:
         await tx.execute(moved.values(subscription_id=standing))
         await tx.execute(update(deliveries).where(_D.subscription_id == theirs.id).values(subscription_id=standing))
         await tx.execute(delete(subscriptions).where(_S.id == theirs.id))
-    kept_post = {"subscriber_id": kept, "address_sealed": None, "slots_sealed": None}
+    kept_post = {"subscriber_id": kept, "address_sealed": None, "name_sealed": None}
     await tx.execute(update(deliveries).where(_D.subscriber_id == other).values(kept_post))
     await tx.execute(delete(subscribers).where(subscribers.c.id == other))
     touched = (subscribers.c.id == kept, subscribers.c.import_id.is_not(None))

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, or_, select, tuple_, update
 
 from campaign.domain.delivery import Event, Kind, State, advance
 from campaign.domain.editions import EditionState
@@ -69,8 +69,8 @@ class Claimed:
     address_sealed: bytes | None
     message_id: str | None
     date: datetime | None
-    slots_sealed: bytes | None
     name_sealed: bytes | None
+    """The name that its first token wrote down, else the person's name now."""
     language: str | None
     country: str | None
 
@@ -135,8 +135,9 @@ def _claim(service: bool, onwards: bool, but: bool) -> Any:  # noqa: FBT001 -- t
 @cache
 def _with_person(dialect: str) -> Any:
     claimed = numbered(dialect)
-    person = {"name_sealed", "language", "country"}
-    columns = [subscribers.c[name] if name in person else _D[name] for name in Claimed.__dataclass_fields__]
+    name = case((_D.message_id.is_(None), subscribers.c.name_sealed), else_=_D.name_sealed)
+    of_person: dict[str, Any] = {"name_sealed": name, "language": subscribers.c.language, "country": subscribers.c.country}
+    columns = [of_person[name] if name in of_person else _D[name] for name in Claimed.__dataclass_fields__]
     rows = claimed.join(deliveries, _D.id == claimed.c.id)
     rows = rows.outerjoin(subscribers, subscribers.c.id == _D.subscriber_id)
     return select(*columns, _D.due_at).select_from(rows).order_by(_D.due_at, _D.id)
@@ -256,7 +257,7 @@ async def _blank(tx: Transaction, theirs: ColumnElement[bool]) -> None:
     mine = select(_D.id).where(theirs)
     events = select(delivery_events.c.id).where(delivery_events.c.delivery_id.in_(mine))
     await tx.execute(delete(delivery_replies).where(delivery_replies.c.event_id.in_(events)))
-    blank = {"address_sealed": None, "slots_sealed": None, "subscriber_id": None, "subscription_id": None}
+    blank = {"address_sealed": None, "name_sealed": None, "subscriber_id": None, "subscription_id": None}
     await tx.execute(update(deliveries).where(theirs).values(blank))
 
 

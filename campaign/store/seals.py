@@ -31,7 +31,7 @@ PLACES: Final = (
     Place(subscribers, "name_sealed", "name"),
     Place(subscribers, "attributes_sealed", "attributes"),
     Place(deliveries, "address_sealed", "address"),
-    Place(deliveries, "slots_sealed", "slots"),
+    Place(deliveries, "name_sealed", "name"),
     Place(import_changes, "before_sealed", "import change"),
 )
 

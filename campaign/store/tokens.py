@@ -17,7 +17,7 @@ from campaign.store.schema.ledger import deliveries
 NO_RELAY: Final = ""
 """What stands in a letter's row until a relay has taken it up."""
 
-_COLUMNS: Final = ("variant", "message_id", "date", "slots_sealed", "relay")
+_COLUMNS: Final = ("variant", "message_id", "date", "name_sealed", "relay")
 _MOST: Final = 128
 
 
@@ -31,7 +31,7 @@ class Token:
     variant: str | None
     message_id: str
     date: datetime
-    slots_sealed: bytes
+    name_sealed: bytes | None
     relay: str
 
 
@@ -43,7 +43,7 @@ async def note_tokens(tx: Transaction, granted: Sequence[Token]) -> None:
         sql, written = _statement(tx, rows)
         values: list[Any] = []
         for t in some:
-            values += (t.id, t.variant, t.message_id, written(t.date), t.slots_sealed, t.relay)
+            values += (t.id, t.variant, t.message_id, written(t.date), t.name_sealed, t.relay)
         values += [None] * (len(_COLUMNS) + 1) * (rows - len(some))
         await tx.exec_driver_sql(sql, tuple(values))
 

@@ -138,7 +138,7 @@ deliveries = Table(
     Column("moved_at", Instant, nullable=False),
     Column("message_id", String(255)),
     Column("date", Instant),
-    Column("slots_sealed", LargeBinary),
+    Column("name_sealed", LargeBinary),
     Index("ix_deliveries_edition_id_state", "edition_id", "state"),
     Index("ix_deliveries_subscriber_id", "subscriber_id"),
     Index(
