@@ -36,8 +36,7 @@ class Backlog:
         """Letters that were handed out and have not come to their end."""
         self.closed = False
         self._wanted: deque[asyncio.Future[None]] = deque()
-        self.moved = asyncio.Event()
-        """Set whenever a letter was handed out or has landed: whoever claims may look whether there is room."""
+        self._feeder: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
         """How many letters wait here."""
@@ -86,7 +85,7 @@ class Backlog:
                 self._queue_up(domain)
             else:
                 del self._waiting[domain]
-            self.moved.set()
+            self._tell_feeder()
             return letter
         return None
 
@@ -110,7 +109,16 @@ class Backlog:
         if letter.domain in self._waiting:
             self._queue_up(letter.domain)
         self.aloft -= 1
-        self.moved.set()
+        self._tell_feeder()
+
+    async def moved(self) -> None:
+        """Wait until a letter is handed out or lands: whoever claims may look whether there is room."""
+        self._feeder = asyncio.get_running_loop().create_future()
+        await self._feeder
+
+    def _tell_feeder(self) -> None:
+        if self._feeder is not None and not self._feeder.done():
+            self._feeder.set_result(None)
 
     def _queue_up(self, domain: str) -> None:
         if len(self._turns) > 2 * len(self._waiting) + _SLACK:

@@ -98,9 +98,8 @@ class _Feeder:
 
     async def _moved(self) -> None:
         """Wait until letters have left or landed; a short while at most, because others may have fallen due."""
-        self._backlog.moved.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._backlog.moved.wait(), _LOOK)
+            await asyncio.wait_for(self._backlog.moved(), _LOOK)
 
     async def _round(self) -> int | None:
         """Claim once from each source; return how many letters came, None when late ones are still being expired."""

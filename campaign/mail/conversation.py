@@ -18,6 +18,10 @@ from campaign.mail.transport import BeforeDot, Envelope, Upcoming
 
 _BLOCK: Final = 64 * 1024
 _CLOSING: Final = 421
+_DATA: Final = b"DATA\r\n"
+_RSET: Final = b"RSET\r\n"
+_PROPOSING: Final = (Phase.MAIL, Phase.RCPT, Phase.DATA)
+_HEARD: Final = (*_PROPOSING, Phase.BODY, Phase.DOT, Phase.QUIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,20 @@ class Extensions:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """One letter's commands; `group` is all of them, for a server that takes them in one go."""
+
+    envelope: Envelope
+    body: bytes
+    mail: bytes
+    rcpt: bytes
+
+    @property
+    def group(self) -> bytes:
+        return self.mail + self.rcpt + _DATA
+
+
 class SmtpConversation:
     """An open, signed-in connection; implements `campaign.mail.transport.Conversation`."""
 
@@ -74,9 +92,10 @@ class SmtpConversation:
         self._dialogue = dialogue
         self._extensions = extensions
         self._timeouts = timeouts
+        self._patience = {phase: timeouts.of(phase) for phase in _HEARD}
         self._needs_reset = False
         self._busy = False
-        self._proposed: Envelope | None = None
+        self._proposed: _Proposal | None = None
         self.delivered = 0
         self.opened_at = asyncio.get_running_loop().time()
 
@@ -91,14 +110,14 @@ class SmtpConversation:
         return self._extensions.smtputf8
 
     @property
-    def usable(self) -> bool:
-        """Whether another letter can be tried: the line is open and the server has said nothing unasked."""
-        return self._dialogue.fault is None if self._proposed is not None else self._in_order()
-
-    @property
     def engaged(self) -> bool:
         """Whether the next letter is proposed already."""
         return self._proposed is not None
+
+    @property
+    def usable(self) -> bool:
+        """Whether another letter can be tried: the line is open and the server has said nothing unasked."""
+        return self._dialogue.fault is None if self.engaged else self._in_order()
 
     async def deliver(
         self, envelope: Envelope, body: bytes, before_dot: BeforeDot, upcoming: Upcoming | None = None
@@ -107,17 +126,20 @@ class SmtpConversation:
         if self._busy:
             msg = "A connection carries one letter at a time."
             raise RuntimeError(msg)
-        if self._proposed is not None and self._proposed is not envelope:
-            return self._drop(Answer(Phase.MAIL, None, DROP))
-        if self._proposed is None:
+        proposed, self._proposed = self._proposed, None
+        if proposed is None:
             refusal = misfit(envelope, body) or self._beyond_the_server(envelope, body)
             if refusal is not None:
                 return refusal
             if not self._in_order():
                 return self._drop(self._interruption(Phase.MAIL))
+        elif proposed.envelope is not envelope or proposed.body is not body:
+            self._dialogue.abort()
+            msg = "Another letter was proposed to the server than is delivered now."
+            raise RuntimeError(msg)
         self._busy = True
         try:
-            refusal = await self._propose(envelope, body)
+            refusal = await self._propose(proposed or self._proposal(envelope, body), written=proposed is not None)
             return refusal if refusal is not None else await self._hand_over(body, before_dot, upcoming)
         except BaseException:
             self._dialogue.abort()
@@ -153,48 +175,55 @@ class SmtpConversation:
             return Answer(Phase.MAIL, Reply(554, "5.6.3", "The letter has 8-bit text, which the relay does not take."))
         return None
 
-    def _commands(self, envelope: Envelope, body: bytes) -> list[tuple[Phase, bytes]]:
-        recipient = envelope.recipient.wire.encode()
+    def _proposal(self, envelope: Envelope, body: bytes) -> _Proposal:
+        recipient, plain = envelope.recipient.wire.encode(), body.isascii()
         mail = b"MAIL FROM:<%s>" % envelope.sender.encode()
         mail += b" SIZE=%d" % len(body) if self._extensions.size else b""
-        mail += b"" if body.isascii() else b" BODY=8BITMIME"
+        mail += b"" if plain else b" BODY=8BITMIME"
         mail += b"" if recipient.isascii() and envelope.sender.isascii() else b" SMTPUTF8"
-        rcpt = b"RCPT TO:<%s>" % recipient
-        return [(Phase.MAIL, mail + b"\r\n"), (Phase.RCPT, rcpt + b"\r\n"), (Phase.DATA, b"DATA\r\n")]
+        return _Proposal(envelope, body, mail + b"\r\n", b"RCPT TO:<%s>\r\n" % recipient)
 
-    async def _propose(self, envelope: Envelope, body: bytes) -> Answer | None:
+    async def _propose(self, proposal: _Proposal, *, written: bool) -> Answer | None:
         """Send MAIL, RCPT and DATA; return the first refusal, or None when the server waits for the body."""
-        commands = self._commands(envelope, body)
-        resetting, proposed = self._needs_reset, self._proposed is not None
-        self._proposed = None
-        if resetting:
-            commands.insert(0, (Phase.MAIL, b"RSET\r\n"))
-        answers = await self._exchange(commands, written=proposed)
-        if resetting and not _agreed(answers[0]):
-            reset = answers[0]
-            return self._drop(Answer(Phase.MAIL, None, reset.fault or f"RSET was answered {reset.reply}"))
-        self._needs_reset = False
+        if self._extensions.pipelining:
+            return await self._propose_in_one(proposal, written=written)
+        if self._needs_reset and (failed := await self._reset()) is not None:
+            return failed
+        answers: list[Answer] = []
+        for phase, command in ((Phase.MAIL, proposal.mail), (Phase.RCPT, proposal.rcpt), (Phase.DATA, _DATA)):
+            self._dialogue.write(command)
+            answers.append(await self._hear(phase))
+            if not _agreed(answers[-1]):
+                self._retreat(answers)
+                return answers[-1]
+        return None
+
+    async def _propose_in_one(self, proposal: _Proposal, *, written: bool) -> Answer | None:
+        """Send the commands in one group (RFC 2920), unless they went with the last letter's dot; hear every answer."""
+        resetting = self._needs_reset
+        if not written:
+            self._dialogue.write((_RSET if resetting else b"") + proposal.group)
+        if resetting and (failed := await self._reset(written=True)) is not None:
+            return failed
+        answers: list[Answer] = []
+        for phase in _PROPOSING:
+            answers.append(await self._hear(phase))
+            if answers[-1].fault is not None:
+                break
         refusal = next((answer for answer in answers if not _agreed(answer)), None)
         if refusal is not None:
             self._retreat(answers)
         return refusal
 
-    async def _exchange(self, commands: list[tuple[Phase, bytes]], *, written: bool) -> list[Answer]:
-        """Send commands in one group where the server allows it (RFC 2920), one by one where not; hear every answer.
-
-        With the last letter's dot they are `written` already.
-        """
-        grouped = self._extensions.pipelining
-        if grouped and not written:
-            self._dialogue.write(b"".join(command for _, command in commands))
-        answers: list[Answer] = []
-        for phase, command in commands:
-            if not grouped:
-                self._dialogue.write(command)
-            answers.append(await self._hear(phase))
-            if answers[-1].fault is not None or not (grouped or _agreed(answers[-1])):
-                break
-        return answers
+    async def _reset(self, *, written: bool = False) -> Answer | None:
+        """Say RSET, unless it is said; return what stands in the way of another letter here, or None."""
+        if not written:
+            self._dialogue.write(_RSET)
+        answer = await self._hear(Phase.MAIL)
+        if not _agreed(answer):
+            return self._drop(Answer(Phase.MAIL, None, answer.fault or f"RSET was answered {answer.reply}"))
+        self._needs_reset = False
+        return None
 
     def _retreat(self, answers: list[Answer]) -> None:
         """Bring the line into a known state after a refusal: RSET with the next letter, or no next letter.
@@ -222,7 +251,7 @@ class SmtpConversation:
             return self._drop(Answer(Phase.BODY, None, WITHHELD))
         if not self._in_order():  # a reply that came before the dot must not be taken for the answer to it
             return self._drop(self._interruption(Phase.BODY))
-        self._dialogue.write(b".\r\n" + self._proposal(upcoming))
+        self._dialogue.write(b".\r\n" + self._look_ahead(upcoming))
         answer = await self._hear(Phase.DOT)
         if _agreed(answer):
             self.delivered += 1
@@ -230,18 +259,17 @@ class SmtpConversation:
         self._proposed = None
         return self._drop(answer)
 
-    def _proposal(self, upcoming: Upcoming | None) -> bytes:
+    def _look_ahead(self, upcoming: Upcoming | None) -> bytes:
         """Return the commands of the next letter, if there is one that this server can be asked to take."""
         following = upcoming() if upcoming is not None and self._extensions.pipelining else None
         if following is None or misfit(*following) or self._beyond_the_server(*following):
             return b""
-        self._proposed = following[0]
-        return b"".join(command for _, command in self._commands(*following))
+        self._proposed = self._proposal(*following)
+        return self._proposed.group
 
     async def _write_body(self, body: bytes) -> str | None:
         """Write all of it but the dot, doubling dots at line starts (RFC 5321 s. 4.5.2); return a fault if one came."""
-        plain = body if isinstance(body, Vetted) else _stuffed(body)
-        stuffed = memoryview(plain)
+        stuffed = memoryview(body if isinstance(body, Vetted) else _stuffed(body))
         for start in range(0, len(stuffed), _BLOCK):
             self._dialogue.write(stuffed[start : start + _BLOCK])
             try:
@@ -254,7 +282,7 @@ class SmtpConversation:
 
     async def _hear(self, phase: Phase) -> Answer:
         try:
-            return Answer(phase, await self._dialogue.reply(self._timeouts.of(phase)))
+            return Answer(phase, self._dialogue.next_reply() or await self._dialogue.reply(self._patience[phase]))
         except WireFault as broken:
             return Answer(phase, None, broken.fault)
 
@@ -263,7 +291,7 @@ class SmtpConversation:
 
     def _interruption(self, phase: Phase, fault: str | None = None) -> Answer:
         """Say what broke into a phase in which the server had nothing to say."""
-        answer = Answer(phase, self._dialogue.overheard())
+        answer = Answer(phase, self._dialogue.next_reply())
         return answer if _refused(answer) else Answer(phase, None, fault or self._dialogue.fault or GARBLED)
 
     def _drop(self, answer: Answer) -> Answer:

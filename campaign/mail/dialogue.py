@@ -133,10 +133,6 @@ class Dialogue(asyncio.Protocol):
         """Whether the server has said nothing that nobody asked for."""
         return self._reader.silent
 
-    def overheard(self) -> Reply | None:
-        """Return a complete reply that nobody asked for, such as a 421 while the line was idle."""
-        return self._reader.replies.popleft() if self._reader.replies else None
-
     def write(self, data: bytes | memoryview) -> None:
         """Send bytes; on a lost line they vanish, and the next `reply` says so."""
         if self._lost is None and not self._transport.is_closing():
@@ -151,6 +147,10 @@ class Dialogue(asyncio.Protocol):
             await self._news(timeout)
         if self.fault is not None:
             raise WireFault(self.fault)
+
+    def next_reply(self) -> Reply | None:
+        """Return the next reply if it is here already, asked for or not (such as a 421 while the line was idle)."""
+        return self._reader.replies.popleft() if self._reader.replies else None
 
     async def reply(self, timeout: float) -> Reply:
         """Return the next reply, waiting `timeout` seconds for the whole of it; raise WireFault when there is none."""
