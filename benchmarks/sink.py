@@ -45,8 +45,8 @@ class Sink:
 
 
 @contextmanager
-def sink() -> Iterator[Sink]:
-    """Run an smtp-sink that keeps what it takes; its file goes away at the end of the block."""
+def sink(*, keep: bool = True) -> Iterator[Sink]:
+    """Run an smtp-sink that keeps what it takes in a file until the end of the block, or (faster) keeps nothing."""
     found = program("smtp-sink")
     if found is None:
         msg = "smtp-sink is not installed (Debian: apt-get install postfix)."
@@ -56,7 +56,8 @@ def sink() -> Iterator[Sink]:
         folder.chmod(0o777)
         dump, port = folder / "taken", _free_port()
         nobody = ["-u", "nobody"] if os.geteuid() == 0 else []
-        running = subprocess.Popen([found, "-4", *nobody, *(["-D", str(dump)] if not os.environ.get("NODUMP") else []), f"127.0.0.1:{port}", "1000"])
+        keeping = ["-D", str(dump)] if keep else []
+        running = subprocess.Popen([found, "-4", *nobody, *keeping, f"127.0.0.1:{port}", "1000"])
         try:
             _wait_for(port)
             yield Sink(port, dump)

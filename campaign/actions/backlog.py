@@ -1,6 +1,6 @@
 """Letters in hand that wait for a connection, by the domain they go to. It never claims, sends or writes one.
 
-The next letter is one to the domain with the fewest letters in the air, in turn among equals: so a domain that is slow or
+The next letter is one to the domain with the fewest letters in the air, in turn among equals: a domain that is slow or
 dead holds as many connections as are left over by the others, and never theirs.
 """
 
@@ -25,8 +25,9 @@ _SLACK: Final = 256
 class Backlog:
     """What one worker has claimed and not yet handed out."""
 
-    def __init__(self) -> None:
-        """Begin with nothing in hand."""
+    def __init__(self, low: int = 0) -> None:
+        """Begin with nothing in hand; fewer letters than `low` are too few."""
+        self._low = low
         self._waiting: dict[str, deque[Claimed]] = {}
         self._flying: dict[str, int] = {}
         self._turns: list[tuple[int, int, str]] = []
@@ -85,7 +86,8 @@ class Backlog:
                 self._queue_up(domain)
             else:
                 del self._waiting[domain]
-            self._tell_feeder()
+            if not queue or self._size < self._low:
+                self._tell_feeder()
             return letter
         return None
 
@@ -109,10 +111,11 @@ class Backlog:
         if letter.domain in self._waiting:
             self._queue_up(letter.domain)
         self.aloft -= 1
-        self._tell_feeder()
+        if not self.aloft:
+            self._tell_feeder()
 
     async def moved(self) -> None:
-        """Wait until a letter is handed out or lands: whoever claims may look whether there is room."""
+        """Wait until few letters are left, or none to some domain, or none in the air: there may be room for more."""
         self._feeder = asyncio.get_running_loop().create_future()
         await self._feeder
 

@@ -25,6 +25,8 @@ from campaign.store.writer import Writer
 
 _T = TypeVar("_T")
 _log = get_log()
+_LINGER: Final = 0.002
+"""Seconds in which the tokens of other connections may join a group, so that more of them share one commit."""
 _PATIENCE: Final = 1.0
 """Seconds between two tries to write outcomes down while the database is away."""
 
@@ -45,7 +47,9 @@ class Outcome:
         """Outcomes that can be written in one statement: same event, same code, nothing of their own."""
         cause = self.cause
         alike = not cause.words and not cause.values
-        return (self.event, cause.code, cause.enhanced, cause.reason, cause.refund) if alike else (self.id, self.claim_no)
+        return (
+            (self.event, cause.code, cause.enhanced, cause.reason, cause.refund) if alike else (self.id, self.claim_no)
+        )
 
 
 @dataclass(slots=True)
@@ -109,9 +113,7 @@ class Committer:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), _PATIENCE if self._next or self._stuck else None)
             self._wanted.clear()
-            import os
-            L=float(os.environ.get("LINGER","0"))
-            if L: await asyncio.sleep(L)
+            await asyncio.sleep(_LINGER)
             group, self._next = self._next, _Group()
             if group:
                 await self._write(group)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -68,7 +69,9 @@ def _again(kit: Kit, letter: Claimed, answer: Answer, verdict: Verdict) -> Outco
     chance = kit.clock.uniform(0, 1)
     due = back_off(letter.attempts, kit.clock.now(), chance=chance, wait=verdict.retry_after)
     values = {"due_at": due, **({"drops": letter.drops + 1} if dropped else {})}
-    return Outcome(Event.DEFER, letter.id, letter.claim_no, _cause(kit, answer, verdict, values=values, refund=free))
+    return Outcome(
+        Event.DEFER, letter.id, letter.claim_no, replace(_cause(kit, answer, verdict, values=values), refund=free)
+    )
 
 
 def _cause(
@@ -78,7 +81,6 @@ def _cause(
     *,
     reason: str | None = None,
     values: Mapping[str, Any] | None = None,
-    refund: bool = False,
 ) -> Cause:
     reply = answer.reply
     plain = verdict.reason is Reason.ACCEPTED
@@ -89,7 +91,6 @@ def _cause(
         reason=reason or (None if plain else verdict.reason.value),
         words="" if plain else _said(reply.text if reply else answer.fault or ""),
         values=values or {},
-        refund=refund,
     )
 
 

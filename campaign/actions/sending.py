@@ -47,7 +47,7 @@ class Sender:
         lane = Lane(self._kit, self._kit.relay(), stopping)
         if await lane.is_resting():
             return 0
-        desk = Desk(self._kit, self._committer, self._filling, Backlog(), set())
+        desk = Desk(self._kit, self._committer, self._filling, Backlog(_LOW), set())
         async with asyncio.TaskGroup() as group:
             for _ in range(self._kit.settings.connections):
                 group.create_task(Carrier(desk, lane).run())

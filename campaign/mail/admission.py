@@ -20,7 +20,7 @@ class Vetted(bytes):
 def fits_anywhere(piece: bytes) -> bool:
     """Whether a piece of a letter has no fault, and makes none beside any other such piece.
 
-    It has no lone CR, LF or NUL, not even at its ends, no line that begins with a dot, and no line so long that three of
+    It has no lone CR, LF or NUL, not even at its ends, no line that begins with a dot, and none so long that three of
     that length would be too long together.
     """
     if piece.startswith(b".") or b"\r\n." in piece or b"\0" in piece:

@@ -7,81 +7,19 @@ it, the caller is asked, and only a yes lets it follow.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
-from campaign.domain.replies import WITHHELD, Answer, Phase, Reply
+from campaign.domain.replies import WITHHELD, Answer, Phase
 from campaign.mail.admission import Vetted, misfit
-from campaign.mail.dialogue import DROP, GARBLED, Dialogue, WireFault
+from campaign.mail.dialogue import GARBLED, Dialogue, WireFault
+from campaign.mail.terms import DATA, Extensions, PhaseTimeouts, Proposal
 from campaign.mail.transport import BeforeDot, Envelope, Upcoming
 
 _BLOCK: Final = 64 * 1024
 _CLOSING: Final = 421
-_DATA: Final = b"DATA\r\n"
 _RSET: Final = b"RSET\r\n"
 _PROPOSING: Final = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 _HEARD: Final = (*_PROPOSING, Phase.BODY, Phase.DOT, Phase.QUIT)
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseTimeouts:
-    """Seconds to wait in each phase (RFC 5321 s. 4.5.3.2); `body` is for each block, `quit` also for the closing."""
-
-    connect: float = 30
-    greeting: float = 300
-    ehlo: float = 300
-    tls: float = 60
-    auth: float = 120
-    mail: float = 300
-    rcpt: float = 300
-    data: float = 120
-    body: float = 180
-    dot: float = 600
-    quit: float = 5
-
-    def of(self, phase: Phase) -> float:
-        """Return the seconds for one phase."""
-        seconds: float = getattr(self, phase.value)
-        return seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Extensions:
-    """What the server says it can do (RFC 5321 s. 2.2), as far as a transaction depends on it."""
-
-    pipelining: bool = False
-    smtputf8: bool = False
-    eight_bit: bool = False
-    size: bool = False
-    size_limit: int | None = None
-
-    @classmethod
-    def offered(cls, keywords: Mapping[str, str]) -> Extensions:
-        """Read the keywords of an EHLO reply (in lower case); a limit that is no number or 0 is no limit (RFC 1870)."""
-        limit = keywords.get("size", "").strip()
-        known = limit.isascii() and limit.isdigit() and len(limit) < 20  # noqa: PLR2004 -- RFC 1870 s. 4: 20 digits
-        return cls(
-            pipelining="pipelining" in keywords,
-            smtputf8="smtputf8" in keywords,
-            eight_bit="8bitmime" in keywords,
-            size="size" in keywords,
-            size_limit=(int(limit) or None) if known else None,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Proposal:
-    """One letter's commands; `group` is all of them, for a server that takes them in one go."""
-
-    envelope: Envelope
-    body: bytes
-    mail: bytes
-    rcpt: bytes
-
-    @property
-    def group(self) -> bytes:
-        return self.mail + self.rcpt + _DATA
 
 
 class SmtpConversation:
@@ -95,7 +33,7 @@ class SmtpConversation:
         self._patience = {phase: timeouts.of(phase) for phase in _HEARD}
         self._needs_reset = False
         self._busy = False
-        self._proposed: _Proposal | None = None
+        self._proposed: Proposal | None = None
         self.delivered = 0
         self.opened_at = asyncio.get_running_loop().time()
 
@@ -128,7 +66,7 @@ class SmtpConversation:
             raise RuntimeError(msg)
         proposed, self._proposed = self._proposed, None
         if proposed is None:
-            refusal = misfit(envelope, body) or self._beyond_the_server(envelope, body)
+            refusal = misfit(envelope, body) or self._extensions.refusal(envelope, body)
             if refusal is not None:
                 return refusal
             if not self._in_order():
@@ -139,7 +77,9 @@ class SmtpConversation:
             raise RuntimeError(msg)
         self._busy = True
         try:
-            refusal = await self._propose(proposed or self._proposal(envelope, body), written=proposed is not None)
+            refusal = await self._propose(
+                proposed or self._extensions.proposal(envelope, body), written=proposed is not None
+            )
             return refusal if refusal is not None else await self._hand_over(body, before_dot, upcoming)
         except BaseException:
             self._dialogue.abort()
@@ -161,36 +101,14 @@ class SmtpConversation:
             self._dialogue.abort()
             raise
 
-    def _beyond_the_server(self, envelope: Envelope, body: bytes) -> Answer | None:
-        """Answer for the server where it has already said that it cannot do this."""
-        offer = self._extensions
-        if offer.size_limit is not None and len(body) > offer.size_limit:
-            words = f"The letter has {len(body)} bytes, the relay takes {offer.size_limit}."
-            return Answer(Phase.MAIL, Reply(552, "5.3.4", words))
-        if not offer.smtputf8 and not (envelope.recipient.wire + envelope.sender).isascii():
-            return Answer(
-                Phase.RCPT, Reply(553, "5.6.7", "The address needs SMTPUTF8, which the relay does not offer.")
-            )
-        if not offer.eight_bit and not body.isascii():
-            return Answer(Phase.MAIL, Reply(554, "5.6.3", "The letter has 8-bit text, which the relay does not take."))
-        return None
-
-    def _proposal(self, envelope: Envelope, body: bytes) -> _Proposal:
-        recipient, plain = envelope.recipient.wire.encode(), body.isascii()
-        mail = b"MAIL FROM:<%s>" % envelope.sender.encode()
-        mail += b" SIZE=%d" % len(body) if self._extensions.size else b""
-        mail += b"" if plain else b" BODY=8BITMIME"
-        mail += b"" if recipient.isascii() and envelope.sender.isascii() else b" SMTPUTF8"
-        return _Proposal(envelope, body, mail + b"\r\n", b"RCPT TO:<%s>\r\n" % recipient)
-
-    async def _propose(self, proposal: _Proposal, *, written: bool) -> Answer | None:
+    async def _propose(self, proposal: Proposal, *, written: bool) -> Answer | None:
         """Send MAIL, RCPT and DATA; return the first refusal, or None when the server waits for the body."""
         if self._extensions.pipelining:
             return await self._propose_in_one(proposal, written=written)
         if self._needs_reset and (failed := await self._reset()) is not None:
             return failed
         answers: list[Answer] = []
-        for phase, command in ((Phase.MAIL, proposal.mail), (Phase.RCPT, proposal.rcpt), (Phase.DATA, _DATA)):
+        for phase, command in ((Phase.MAIL, proposal.mail), (Phase.RCPT, proposal.rcpt), (Phase.DATA, DATA)):
             self._dialogue.write(command)
             answers.append(await self._hear(phase))
             if not _agreed(answers[-1]):
@@ -198,7 +116,7 @@ class SmtpConversation:
                 return answers[-1]
         return None
 
-    async def _propose_in_one(self, proposal: _Proposal, *, written: bool) -> Answer | None:
+    async def _propose_in_one(self, proposal: Proposal, *, written: bool) -> Answer | None:
         """Send the commands in one group (RFC 2920), unless they went with the last letter's dot; hear every answer."""
         resetting = self._needs_reset
         if not written:
@@ -262,9 +180,9 @@ class SmtpConversation:
     def _look_ahead(self, upcoming: Upcoming | None) -> bytes:
         """Return the commands of the next letter, if there is one that this server can be asked to take."""
         following = upcoming() if upcoming is not None and self._extensions.pipelining else None
-        if following is None or misfit(*following) or self._beyond_the_server(*following):
+        if following is None or misfit(*following) or self._extensions.refusal(*following):
             return b""
-        self._proposed = self._proposal(*following)
+        self._proposed = self._extensions.proposal(*following)
         return self._proposed.group
 
     async def _write_body(self, body: bytes) -> str | None:

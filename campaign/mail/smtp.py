@@ -20,8 +20,9 @@ import aiosmtplib
 
 from campaign.domain.errors import BadInput
 from campaign.domain.replies import UNSUPPORTED, Answer, Phase, Reply
-from campaign.mail.conversation import Extensions, PhaseTimeouts, SmtpConversation
+from campaign.mail.conversation import SmtpConversation
 from campaign.mail.dialogue import DROP, GARBLED, TIMEOUT, Dialogue
+from campaign.mail.terms import Extensions, PhaseTimeouts
 from campaign.mail.transport import TransportFault
 
 _SHAPE: Final = "Write it like smtp://user:password@mail.example.org:587?tls=required (or tls=implicit, tls=none)."

@@ -51,9 +51,9 @@ def numbered(dialect: str) -> Subquery:
     """
     if dialect == "sqlite":
         given = func.json_each(bindparam("numbers", type_=Text)).table_valued("value", name="given").c.value
-        return select(func.json_extract(given, "$[0]").label("id"), func.json_extract(given, "$[1]").label("no")).subquery(
-            "numbered"
-        )
+        return select(
+            func.json_extract(given, "$[0]").label("id"), func.json_extract(given, "$[1]").label("no")
+        ).subquery("numbered")
     whole = postgresql.ARRAY(BigInteger)
     ids, numbers = (func.unnest(bindparam(name, type_=whole), type_=BigInteger) for name in ("numbered_ids", "numbers"))
     return select(ids.label("id"), numbers.label("no")).subquery("numbered")

@@ -199,7 +199,9 @@ def blocking_engine(url: URL) -> Engine:
     sqlite = url.get_backend_name() == "sqlite"
     alone: dict[str, Any] = {"pool_size": 1, "max_overflow": 0}
     if sqlite:
-        engine = create_engine(url.set(drivername="sqlite+pysqlite"), connect_args={"check_same_thread": False}, **alone)
+        engine = create_engine(
+            url.set(drivername="sqlite+pysqlite"), connect_args={"check_same_thread": False}, **alone
+        )
         _prepare_sqlite(engine)
     else:
         engine = create_engine(url, isolation_level="READ COMMITTED", connect_args=dict(_KEEPALIVE), **alone)

@@ -29,9 +29,9 @@ from campaign.store.moves import (
     move_held,
     record,
 )
-from campaign.store.tokens import NO_RELAY, Token, note_tokens
 from campaign.store.schema.ledger import deliveries, delivery_events, delivery_replies, editions
 from campaign.store.schema.people import subscribers
+from campaign.store.tokens import Token, note_tokens
 
 _D: Final = deliveries.c
 
@@ -82,7 +82,7 @@ Position = tuple[datetime, int]
 async def enqueue(tx: Transaction, letter: Letter, now: datetime) -> int | None:
     """Put a letter into the ledger; return its id, or None when its purpose key was there already."""
     values = {name: getattr(letter, name) for name in Letter.__dataclass_fields__}
-    statement = insert_into(tx, deliveries).values(**values, state=State.QUEUED, relay=NO_RELAY, moved_at=now)
+    statement = insert_into(tx, deliveries).values(**values, state=State.QUEUED, moved_at=now)
     found = await tx.execute(statement.on_conflict_do_nothing(index_elements=["purpose_key"]).returning(_D.id))
     return found.scalar_one_or_none()
 
@@ -136,7 +136,11 @@ def _claim(service: bool, onwards: bool, but: bool) -> Any:  # noqa: FBT001 -- t
 def _with_person(dialect: str) -> Any:
     claimed = numbered(dialect)
     name = case((_D.message_id.is_(None), subscribers.c.name_sealed), else_=_D.name_sealed)
-    of_person: dict[str, Any] = {"name_sealed": name, "language": subscribers.c.language, "country": subscribers.c.country}
+    of_person: dict[str, Any] = {
+        "name_sealed": name,
+        "language": subscribers.c.language,
+        "country": subscribers.c.country,
+    }
     columns = [of_person[name] if name in of_person else _D[name] for name in Claimed.__dataclass_fields__]
     rows = claimed.join(deliveries, _D.id == claimed.c.id)
     rows = rows.outerjoin(subscribers, subscribers.c.id == _D.subscriber_id)
@@ -150,7 +154,7 @@ async def offer(tx: Transaction, owner: str, tokens: Sequence[Token], now: datet
     """
     await gate(tx, (token.edition_id for token in tokens if token.edition_id is not None), exclusive=False)
     held = [(token.id, token.claim_no) for token in tokens]
-    granted = set(await move_held(tx, Event.OFFER, State.CLAIMED, held, Cause(now), Only(_offerable, {"me": owner})))
+    granted = set(await move_held(tx, (Event.OFFER, State.CLAIMED), held, Cause(now), Only(_offerable, {"me": owner})))
     await note_tokens(tx, [token for token in tokens if token.id in granted])
     return granted
 
@@ -173,9 +177,9 @@ async def settle(tx: Transaction, event: Event, held: Held, cause: Cause) -> lis
     for origin in _SETTLED_FROM[event]:
         if len(moved) == len(held):
             break
-        moved += await move_held(tx, event, origin, held, cause)
+        moved += await move_held(tx, (event, origin), held, cause)
     if event is Event.DEFER and len(moved) < len(held):  # a 4xx that comes late is evidence that nothing was taken
-        resent = await move_held(tx, Event.RESEND, State.IN_DOUBT, held, cause)
+        resent = await move_held(tx, (Event.RESEND, State.IN_DOUBT), held, cause)
         moved += resent
         if resent:
             await reopen(tx, cause.at)
@@ -196,8 +200,8 @@ _SETTLED_FROM: Final[Mapping[Event, tuple[State, ...]]] = {
 async def let_go(tx: Transaction, owner: str, held: Held, now: datetime) -> None:
     """After tokens were withheld: suppress those whose person may not receive any more, release the rest uncharged."""
     me = {"me": owner}
-    await move_held(tx, Event.SUPPRESS, State.CLAIMED, held, Cause(now, reason="left"), Only(_left, me))
-    await move_held(tx, Event.RELEASE, State.CLAIMED, held, Cause(now, refund=True), Only(_mine, me))
+    await move_held(tx, (Event.SUPPRESS, State.CLAIMED), held, Cause(now, reason="left"), Only(_left, me))
+    await move_held(tx, (Event.RELEASE, State.CLAIMED), held, Cause(now, refund=True), Only(_mine, me))
 
 
 def _left() -> ColumnElement[bool]:

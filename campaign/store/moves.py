@@ -12,7 +12,20 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, func, insert, literal, literal_column, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from campaign.domain.consent import Reason, SubscriptionState
 from campaign.domain.delivery import Event, Kind, State, advance
@@ -81,29 +94,41 @@ async def move(tx: Transaction, event: Event, origin: State, where: ColumnElemen
     return await record(tx, (origin, target), found, cause)
 
 
-async def move_held(tx: Transaction, event: Event, origin: State, held: Held, cause: Cause, only: Only | None = None) -> list[int]:
-    """Do the same with letters by their numbers: a claim that was lost meanwhile moves nothing.
+async def move_held(
+    tx: Transaction, step: tuple[Event, State], held: Held, cause: Cause, only: Only | None = None
+) -> list[int]:
+    """Do the same with letters by their numbers (`step`: what happens, and where); a claim that was lost moves nothing.
 
     The statement is built once for each kind of move. This is what runs three times for every letter.
     """
+    event, origin = step
     way, changed = (origin, advance(origin, event)), cause.columns
     shape = (way, tuple(changed), cause.refund)
     given = {f"new_{name}": value for name, value in changed.items()}
-    conditions = only.parameters if only else {}
-    rule = only.rule if only else true
+    rule, conditions = (only.rule, only.parameters) if only else (true, {})
+    asked = {**conditions, **numbers(tx, held)}
     if not is_sqlite(tx):
         statement = _update_held(tx.dialect.name, shape, rule).returning(_D.id, _D.claim_no)
-        return await record(tx, way, await tx.execute(statement, {**given, **conditions, **numbers(tx, held)}), cause)
-    picked = (await tx.execute(_pick_held(origin, rule), {**conditions, **numbers(tx, held)})).scalar_one()
-    rows = json.loads(picked)
-    if rows:
-        await tx.execute(_update_held("sqlite", shape, true), {**given, "numbers": picked})
-    return await record(tx, way, rows, cause)
+        return await record(tx, way, await tx.execute(statement, {**given, **asked}), cause)
+    # SQLite hands each row over with a change of threads: it is asked which letters move only where not all of them do.
+    if cause.words or await _append_held(tx, way, rule, {**asked, **_event(way, cause)}) < len(held):
+        names = (await tx.execute(_name_held(origin, rule), asked)).scalar_one()
+        held, asked = [(id_, number) for id_, number in json.loads(names)], {"numbers": names}
+    if held:
+        await tx.execute(_update_held("sqlite", shape, true), {**given, "numbers": asked["numbers"]})
+    if cause.words:
+        return await record(tx, way, held, cause)
+    return [id_ for id_, _ in held]
+
+
+async def _append_held(tx: Transaction, way: tuple[State, State], rule: _Rule, given: Mapping[str, Any]) -> int:
+    """Append the events of those letters that are about to move; return how many."""
+    statement = _append("sqlite", way[0], rule)
+    return int((await tx.execute(statement, given, execution_options={"preserve_rowcount": True})).rowcount)
 
 
 @cache
-def _pick_held(origin: State, rule: _Rule) -> Any:
-    """Name those that will move, in one value: each row that SQLite hands over would cost a change of threads."""
+def _name_held(origin: State, rule: _Rule) -> Any:
     held = numbered("sqlite").c
     mine = and_(_D.id == held.id, _D.claim_no == held.no, in_state(origin), rule())
     return select(func.json_group_array(func.json_array(_D.id, _D.claim_no))).where(mine)
@@ -122,8 +147,7 @@ def _update_held(dialect: str, shape: _Shape, rule: _Rule) -> Any:
 async def record(tx: Transaction, way: tuple[State, State], found: Any, cause: Cause) -> list[int]:
     """Append the events of letters that moved (`found`: the id and claim of each), and return their ids."""
     rows: list[tuple[int, int]] = [(row[0], row[1]) for row in found]
-    given = {"at": cause.at, "code": cause.code, "enhanced": cause.enhanced, "reason": cause.reason}
-    shared = {"before": way[0], "after": way[1], **{f"event_{name}": value for name, value in given.items()}}
+    shared = _event(way, cause)
     if cause.words:
         for row in rows:
             await _append_with_words(tx, {**shared, **numbers(tx, [row])}, row[0], cause.words)
@@ -133,18 +157,33 @@ async def record(tx: Transaction, way: tuple[State, State], found: Any, cause: C
     return [id_ for id_, _ in rows]
 
 
+def _event(way: tuple[State, State], cause: Cause) -> dict[str, Any]:
+    """Return what all events of one move share."""
+    given = {"at": cause.at, "code": cause.code, "enhanced": cause.enhanced, "reason": cause.reason}
+    return {"before": way[0], "after": way[1], **{f"event_{name}": value for name, value in given.items()}}
+
+
 @cache
-def _append(dialect: str) -> Any:
+def _append(dialect: str, origin: State | None = None, rule: _Rule = true) -> Any:
+    """Append an event for each of the numbers; with `origin`, only for letters that stand there and fit the rule."""
     rows, e = numbered(dialect).c, delivery_events.c
     states = [bindparam("before", type_=e.from_state.type), bindparam("after", type_=e.to_state.type)]
     shared = [bindparam(f"event_{name}", type_=e[name].type) for name in ("at", "code", "enhanced", "reason")]
     columns = ("delivery_id", "claim_no", "from_state", "to_state", "at", "code", "enhanced", "reason")
-    return insert(delivery_events).from_select(columns, select(rows.id, rows.no, *states, *shared))
+    moving = select(rows.id, rows.no, *states, *shared)
+    if origin is not None:
+        moving = moving.where(_D.id == rows.id, _D.claim_no == rows.no, in_state(origin), rule())
+    return insert(delivery_events).from_select(columns, moving).inline()
+
+
+@cache
+def _append_one(dialect: str) -> Any:
+    return _append(dialect).returning(delivery_events.c.id)
 
 
 async def _append_with_words(tx: Transaction, event: Mapping[str, Any], delivery_id: int, words: str) -> None:
     """Append one event and what the relay said, unless the person was erased meanwhile."""
-    event_id = (await tx.execute(_append(tx.dialect.name).returning(delivery_events.c.id), event)).scalar_one()
+    event_id = (await tx.execute(_append_one(tx.dialect.name), event)).scalar_one()
     kept = select(literal(event_id), literal(words))
     kept = kept.where(exists(select(_D.id).where(_D.id == delivery_id, _D.address_sealed.is_not(None))))
     await tx.execute(insert(delivery_replies).from_select(["event_id", "text"], kept))

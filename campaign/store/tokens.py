@@ -1,4 +1,4 @@
-"""What a letter's first token writes down: by which relay it went, which words, and what it said to this person for good.
+"""What tokens write down: the first one, what the letter says to this person for good; each, by which relay it went.
 
 One statement for many letters. Values come in rows of parameters, because only the drivers write bytes as they are.
 """
@@ -42,8 +42,9 @@ async def note_tokens(tx: Transaction, granted: Sequence[Token]) -> None:
         rows = 1 << (len(some) - 1).bit_length()  # few lengths, so that the database knows each statement already
         sql, written = _statement(tx, rows)
         values: list[Any] = []
+        dates = {t.date: written(t.date) for t in some}  # letters of one second have one date
         for t in some:
-            values += (t.id, t.variant, t.message_id, written(t.date), t.name_sealed, t.relay)
+            values += (t.id, t.variant, t.message_id, dates[t.date], t.name_sealed, t.relay)
         values += [None] * (len(_COLUMNS) + 1) * (rows - len(some))
         await tx.exec_driver_sql(sql, tuple(values))
 
@@ -62,8 +63,9 @@ def _sql(dialect: str, rows: int) -> str:
         types = ("bigint", "varchar", "varchar", "timestamptz", "bytea", "varchar")
         marks = [f"%s::{name}" for name in types]
     values = ", ".join([f"({', '.join(marks)})"] * rows)
-    changes = ", ".join(f"{name} = noted.{name}" for name in _COLUMNS)
+    first = "CASE WHEN deliveries.message_id IS NULL THEN noted.{0} ELSE deliveries.{0} END"
+    changes = ", ".join(f"{name} = {first.format(name)}" for name in _COLUMNS[:-1])
     return (
         f"WITH noted (id, {', '.join(_COLUMNS)}) AS (VALUES {values}) "  # noqa: S608 -- our own names and marks
-        f"UPDATE deliveries SET {changes} FROM noted WHERE deliveries.id = noted.id"
+        f"UPDATE deliveries SET {changes}, relay = noted.relay FROM noted WHERE deliveries.id = noted.id"
     )

@@ -1,7 +1,7 @@
 """One thread with one connection that runs whole transactions: what a worker writes for every letter it sends.
 
-The store's own connections go to and fro between threads for each statement. Here the statements of a transaction run one
-after the other where the connection is, and the way there and back is taken once. It never decides what is written.
+The store's own connections go to and fro between threads for each statement. Here the statements of a transaction run
+one after the other where the connection is; the way there and back is taken once. It never decides what is written.
 """
 
 from __future__ import annotations

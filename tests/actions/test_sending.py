@@ -16,7 +16,7 @@ from campaign.clock import SystemClock
 from campaign.domain.campaigns import Definition
 from campaign.domain.delivery import State
 from campaign.domain.replies import Answer, Phase, Reply
-from campaign.mail.transport import BeforeDot, Envelope
+from campaign.mail.transport import BeforeDot, Envelope, Upcoming
 from campaign.store import relays
 from campaign.store.engine import Store
 from campaign.store.ledger import Token
@@ -30,6 +30,7 @@ class Relay:
     name = "main"
     size_limit = None
     smtputf8 = usable = True
+    engaged = False
     delivered = 0
     opened_at = 0.0
 
@@ -41,7 +42,9 @@ class Relay:
         self.opened_at = asyncio.get_running_loop().time()
         return self
 
-    async def deliver(self, envelope: Envelope, _body: bytes, before_dot: BeforeDot) -> Answer:
+    async def deliver(
+        self, envelope: Envelope, _body: bytes, before_dot: BeforeDot, upcoming: Upcoming | None = None
+    ) -> Answer:
         if not await before_dot():
             return Answer(Phase.BODY, None, "withheld")
         self.dots.append(envelope.recipient.wire)
@@ -133,7 +136,9 @@ class Slow(Relay):
         self.over = asyncio.Event()
         self.heard: asyncio.Queue[Answer] = asyncio.Queue()
 
-    async def deliver(self, envelope: Envelope, body: bytes, before_dot: BeforeDot) -> Answer:
+    async def deliver(
+        self, envelope: Envelope, body: bytes, before_dot: BeforeDot, upcoming: Upcoming | None = None
+    ) -> Answer:
         first = not self.dots
         answer = await super().deliver(envelope, body, before_dot)
         self.heard.put_nowait(answer)

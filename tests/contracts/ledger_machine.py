@@ -291,7 +291,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return 0
         async with self.store.begin() as tx:
             await waves.open_due(tx, now)
-            wanted = Claim(worker.name, ledger.MAIN_RELAY, None if service else self.edition_id, limit)
+            wanted = Claim(worker.name, None if service else self.edition_id, limit)
             letters, _ = await ledger.claim(tx, wanted, now)
         for letter in letters:
             if letter.valid_until <= now:
@@ -344,8 +344,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _token(self, letter: Claimed) -> Token:
         said = f"<d.{letter.id}.{self.clock.token(6)}@example.org>"
-        slots = said.encode()
-        return Token(letter.id, letter.claim_no, letter.edition_id, "en", said, self.clock.now(), slots)
+        return Token(letter.id, letter.claim_no, letter.edition_id, "en", said, self.clock.now(), b"name", "main")
 
     async def _written(self, worker: Worker) -> None:
         """Wait until what was handed back is on disk: an outcome of nothing travels in the same group."""

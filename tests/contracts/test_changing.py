@@ -84,13 +84,13 @@ async def test_nothing_changes_until_the_new_mailbox_says_yes_and_then_all_of_it
 async def test_the_letter_may_be_claimed_and_names_nobody(kit: Kit, clock: FrozenClock) -> None:
     await changing.ask(kit, OLD, NEW)
     async with kit.store.begin() as tx:
-        (claimed,), _ = await ledger.claim(tx, Claim("worker", ledger.MAIN_RELAY, None, 10), clock.now())
+        (claimed,), _ = await ledger.claim(tx, Claim("worker", None, 10), clock.now())
     filled = await Filling(kit).fill(claimed)
     assert (filled.personal.to, filled.personal.name) == (NEW, "")
     assert b"Reader" not in filled.body
     assert b"reader-01" not in filled.body
     async with kit.store.begin() as tx:
-        token_ = ledger.Token(claimed.id, claimed.claim_no, None, "confirm:en", "<x@y>", clock.now(), b"")
+        token_ = ledger.Token(claimed.id, claimed.claim_no, None, "confirm:en", "<x@y>", clock.now(), b"", "main")
         assert await ledger.offer(tx, "worker", [token_], clock.now()) == {claimed.id}
 
 
@@ -100,8 +100,10 @@ async def test_of_two_wishes_the_last_counts_and_one_mailbox_is_asked_once_a_day
     assert await changing.ask(kit, OLD, OTHER)
     assert await confirming.confirm_by_link(kit, await token(kit, 0)) is Confirmed.GONE
     async with kit.store.begin() as tx:
-        claimed, _ = await ledger.claim(tx, Claim("worker", ledger.MAIN_RELAY, None, 10), clock.now())
-        tokens = [ledger.Token(one.id, one.claim_no, None, "v", f"<{one.id}@y>", clock.now(), b"") for one in claimed]
+        claimed, _ = await ledger.claim(tx, Claim("worker", None, 10), clock.now())
+        tokens = [
+            ledger.Token(one.id, one.claim_no, None, "v", f"<{one.id}@y>", clock.now(), b"", "main") for one in claimed
+        ]
         granted = await ledger.offer(tx, "worker", tokens, clock.now())
     assert granted == {(await letters(kit))[1].id}, "the first letter is of no use any more"
     assert await confirming.confirm_by_link(kit, await token(kit, 1)) is Confirmed.ACTIVE

@@ -74,7 +74,7 @@ async def freeze(kit: Kit, edition_id: int) -> int:
 
 async def claim(kit: Kit, edition_id: int | None, limit: int = 100, owner: str = ME) -> list[Claimed]:
     async with kit.store.begin() as tx:
-        letters, _ = await ledger.claim(tx, Claim(owner, "main", edition_id, limit), kit.clock.now())
+        letters, _ = await ledger.claim(tx, Claim(owner, edition_id, limit), kit.clock.now())
     return letters
 
 
@@ -86,7 +86,8 @@ def token(letter: Claimed) -> Token:
         "1:en:-",
         f"<d.{letter.id}@example.org>",
         letter.valid_until,
-        b"slots",
+        b"name",
+        "main",
     )
 
 
@@ -95,10 +96,12 @@ async def offer(kit: Kit, letters: list[Claimed], owner: str = ME) -> set[int]:
         return await ledger.offer(tx, owner, [token(letter) for letter in letters], kit.clock.now())
 
 
-async def settle(kit: Kit, event: Event, letters: list[Claimed], **values: object) -> list[int]:
+async def settle(
+    kit: Kit, event: Event, letters: list[Claimed], *, refund: bool = False, **values: object
+) -> list[int]:
     async with kit.store.begin() as tx:
         held = [(letter.id, letter.claim_no) for letter in letters]
-        return await ledger.settle(tx, event, held, Cause(kit.clock.now(), code=250, values=values))
+        return await ledger.settle(tx, event, held, Cause(kit.clock.now(), code=250, values=values, refund=refund))
 
 
 async def states(kit: Kit) -> dict[int, State]:
@@ -150,8 +153,8 @@ async def test_a_letter_goes_from_queue_to_accepted_and_its_events_replay(kit: K
 async def test_claims_walk_on_by_keyset(kit: Kit) -> None:
     edition_id = await a_sending_edition(kit, people=6)
     async with kit.store.begin() as tx:
-        first, after = await ledger.claim(tx, Claim(ME, "main", edition_id, 4), kit.clock.now())
-        second, _ = await ledger.claim(tx, Claim(ME, "main", edition_id, 4, after), kit.clock.now())
+        first, after = await ledger.claim(tx, Claim(ME, edition_id, 4), kit.clock.now())
+        second, _ = await ledger.claim(tx, Claim(ME, edition_id, 4, after), kit.clock.now())
     assert [len(first), len(second)] == [4, 2]
 
 
@@ -159,7 +162,7 @@ async def test_another_owner_and_an_old_claim_get_no_token(kit: Kit) -> None:
     edition_id = await a_sending_edition(kit, people=1)
     [old] = await claim(kit, edition_id)
     assert await offer(kit, [old], owner="worker-2") == set()
-    await settle(kit, Event.RELEASE, [old], **ledger.REFUND)
+    await settle(kit, Event.RELEASE, [old], refund=True)
     [new] = await claim(kit, edition_id)
     assert (new.claim_no, new.attempts) == (old.claim_no + 1, old.attempts)
     assert await offer(kit, [old]) == set()
@@ -402,6 +405,6 @@ async def test_erasing_a_person_blanks_their_letters_and_keeps_the_row(kit: Kit)
         key = (await tx.execute(select(subscribers.c.address_key))).scalar_one()
         await ledger.forget_person(tx, key)
         row = (await tx.execute(select(deliveries))).one()
-    assert (row.address_sealed, row.slots_sealed, row.subscriber_id) == (None, None, None)
+    assert (row.address_sealed, row.name_sealed, row.subscriber_id) == (None, None, None)
     assert row.address_key
     assert row.state is State.REFUSED

@@ -176,7 +176,7 @@ async def test_nothing_names_a_person_whom_an_undo_took_away(kit: Kit, bring: Im
     first = await bring("reader-01@example.org,,,,", confirm=True)
     await undoing.undo(kit, first)
     async with kit.store.read() as tx:
-        columns = (deliveries.c.address_sealed, deliveries.c.slots_sealed, deliveries.c.subscriber_id)
+        columns = (deliveries.c.address_sealed, deliveries.c.name_sealed, deliveries.c.subscriber_id)
         assert [tuple(row) for row in await tx.execute(select(*columns))] == [(None, None, None)]
 
 

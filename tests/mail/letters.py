@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 
 from campaign.domain.addresses import parse_address
 from campaign.domain.replies import Answer
-from campaign.mail.conversation import PhaseTimeouts, SmtpConversation
+from campaign.mail.conversation import SmtpConversation
 from campaign.mail.smtp import SmtpOptions, SmtpTransport, Tls
+from campaign.mail.terms import PhaseTimeouts
 from campaign.mail.transport import Envelope
 
 SHORT = PhaseTimeouts(

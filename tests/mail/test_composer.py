@@ -22,7 +22,7 @@ from campaign.domain.addresses import Address
 from campaign.domain.delivery import Kind
 from campaign.domain.errors import BadInput, NotReady
 from campaign.domain.headers import clean_body_text, clean_header_text
-from campaign.domain.message import LetterRefused, Personal, header_names
+from campaign.domain.message import LetterRefused, header_names
 from campaign.mail.composer import Compiled, TemplateRefused, compile_letter, compose, fill, read_letter
 from campaign.mail.mime import quoted_printable, unstructured
 from campaign.mail.reading import check_letter
@@ -382,16 +382,3 @@ async def test_a_subject_is_folded_and_read_back(text: str) -> None:
 async def test_dates_are_written_as_the_standard_library_writes_them(renderer: Renderer, at: datetime) -> None:
     compiled = await compile_letter(renderer, spec("goodbye"))
     assert f"\r\nDate: {format_datetime(at)}\r\n".encode() in fill(compiled, replace(READER, date=at))
-
-
-@given(
-    name=st.text(),
-    message_id=st.text(),
-    links=st.dictionaries(st.text(), st.text()),
-    at=st.datetimes(timezones=st.just(UTC)),
-)
-async def test_what_is_personal_survives_storage(
-    name: str, message_id: str, links: dict[str, str], at: datetime
-) -> None:
-    personal = Personal(Address("a.b", "example.org"), message_id, at, name, links)
-    assert Personal.loads(personal.dumps()) == personal

@@ -122,7 +122,7 @@ deliveries = Table(
     Column("purpose_key", Text, nullable=False, unique=True),
     Column("address_key", LargeBinary(32), nullable=False),
     Column("address_sealed", LargeBinary),
-    Column("relay", String(40), nullable=False),
+    Column("relay", String(40), nullable=False, default=""),
     Column("domain", String(255), nullable=False),
     Column("variant", String(80)),
     Column("due_at", Instant, nullable=False),

@@ -1,0 +1,96 @@
+"""The terms of a conversation: what the server offers, how long we wait for it, and the commands that follow from that.
+
+It never talks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from campaign.domain.replies import Answer, Phase, Reply
+from campaign.mail.transport import Envelope
+
+DATA: Final = b"DATA\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A letter, and the commands by which it is proposed before DATA."""
+
+    envelope: Envelope
+    body: bytes
+    mail: bytes
+    rcpt: bytes
+
+    @property
+    def group(self) -> bytes:
+        """All commands at once (RFC 2920)."""
+        return self.mail + self.rcpt + DATA
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTimeouts:
+    """Seconds to wait in each phase (RFC 5321 s. 4.5.3.2); `body` is for each block, `quit` also for the closing."""
+
+    connect: float = 30
+    greeting: float = 300
+    ehlo: float = 300
+    tls: float = 60
+    auth: float = 120
+    mail: float = 300
+    rcpt: float = 300
+    data: float = 120
+    body: float = 180
+    dot: float = 600
+    quit: float = 5
+
+    def of(self, phase: Phase) -> float:
+        """Return the seconds for one phase."""
+        seconds: float = getattr(self, phase.value)
+        return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """What the server says it can do (RFC 5321 s. 2.2), as far as a transaction depends on it."""
+
+    pipelining: bool = False
+    smtputf8: bool = False
+    eight_bit: bool = False
+    size: bool = False
+    size_limit: int | None = None
+
+    @classmethod
+    def offered(cls, keywords: Mapping[str, str]) -> Extensions:
+        """Read the keywords of an EHLO reply (in lower case); a limit that is no number or 0 is no limit (RFC 1870)."""
+        limit = keywords.get("size", "").strip()
+        known = limit.isascii() and limit.isdigit() and len(limit) < 20  # noqa: PLR2004 -- RFC 1870 s. 4: 20 digits
+        return cls(
+            pipelining="pipelining" in keywords,
+            smtputf8="smtputf8" in keywords,
+            eight_bit="8bitmime" in keywords,
+            size="size" in keywords,
+            size_limit=(int(limit) or None) if known else None,
+        )
+
+    def refusal(self, envelope: Envelope, body: bytes) -> Answer | None:
+        """Answer for the server where it has already said that it cannot do this."""
+        if self.size_limit is not None and len(body) > self.size_limit:
+            words = f"The letter has {len(body)} bytes, the relay takes {self.size_limit}."
+            return Answer(Phase.MAIL, Reply(552, "5.3.4", words))
+        if not self.smtputf8 and not (envelope.recipient.wire + envelope.sender).isascii():
+            return Answer(Phase.RCPT, Reply(553, "5.6.7", "The address needs SMTPUTF8, which the relay does not self."))
+        if not self.eight_bit and not body.isascii():
+            return Answer(Phase.MAIL, Reply(554, "5.6.3", "The letter has 8-bit text, which the relay does not take."))
+        return None
+
+    def proposal(self, envelope: Envelope, body: bytes) -> Proposal:
+        """Return the commands by which a letter is proposed to this server."""
+        recipient, plain = envelope.recipient.wire.encode(), body.isascii()
+        mail = b"MAIL FROM:<%s>" % envelope.sender.encode()
+        mail += b" SIZE=%d" % len(body) if self.size else b""
+        mail += b"" if plain else b" BODY=8BITMIME"
+        mail += b"" if recipient.isascii() and envelope.sender.isascii() else b" SMTPUTF8"
+        return Proposal(envelope, body, mail + b"\r\n", b"RCPT TO:<%s>\r\n" % recipient)
