@@ -12,8 +12,8 @@ import argparse
 import asyncio
 import os
 import statistics
-import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -31,6 +31,8 @@ from campaign.store.schema.ledger import deliveries, editions
 LETTERS: Final = 50_000
 CONNECTIONS: Final = (20, 50)
 ROUNDS: Final = 5
+_GLANCE: Final = 0.2
+"""Seconds between two looks at a program's memory."""
 LEAST: Final = 0.8
 """What is promised of the rate of smtp-source."""
 
@@ -62,12 +64,8 @@ def _run(place: Installation) -> tuple[float, float]:
     daemon, memory = place.start("--until-idle"), 0.0
     while not (ended := os.wait4(daemon.pid, os.WNOHANG))[0]:
         memory = max(memory, peak(daemon.pid))
-        try:
-            daemon.wait(0.2)
-        except subprocess.TimeoutExpired:
-            continue
-        break
-    daemon.returncode = os.waitstatus_to_exitcode(ended[1]) if ended[0] else daemon.returncode
+        time.sleep(_GLANCE)
+    daemon.returncode = os.waitstatus_to_exitcode(ended[1])
     if daemon.returncode:
         raise AssertionError((place.home / "daemon.log").read_text()[-4000:])
     usage = ended[2]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from campaign.actions import breaking
 from campaign.actions.backlog import Backlog
@@ -51,8 +51,7 @@ class Desk:
         return written
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
+class _Ready(NamedTuple):
     """A letter that is made, for this connection."""
 
     letter: Claimed

@@ -6,8 +6,7 @@ from the numbers that they name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from campaign.actions import wording
 from campaign.actions.kit import Kit
@@ -32,8 +31,7 @@ _KEPT: Final = 256
 """How many compiled variants are kept at hand; each has about 25 kB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Filled:
+class Filled(NamedTuple):
     """One letter ready for the wire, and what its first token writes down."""
 
     personal: Personal

@@ -15,6 +15,8 @@ _CHARSET: Final = re.compile(
     re.IGNORECASE,
 )
 _DEEPEST: Final = 5
+_PLAIN: Final = re.compile(r"[A-Za-z0-9.,'-]+(?: [A-Za-z0-9.,'-]+)*")
+"""Most names by far: as they are they are clean."""
 
 _UNFIT: Final = re.compile(
     "["
@@ -36,6 +38,8 @@ def clean_header_text(text: str) -> str:
     Decoding comes first: `=?utf-8?q?a=0D=0ABcc:...?=` is a header injection only after it (CVE-2024-6923). What still
     looks like an encoded word afterwards is shown as it stands, since the composer encodes it once more.
     """
+    if _PLAIN.fullmatch(text):
+        return text
     if "=?" in text:
         text = _decoded(text)
     return _SPACES.sub(" ", _UNFIT.sub(" ", text)).strip()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Phase(StrEnum):
@@ -113,8 +113,7 @@ class Reply:
         return " ".join(part for part in (str(self.code), self.enhanced, self.text) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """How one attempt ended: at which phase, with which reply, or with which fault instead of one."""
 
     phase: Phase
@@ -237,6 +236,9 @@ _TABLE: Final = (
 )
 
 
+_ACCEPTED: Final = Verdict(Outcome.ACCEPTED, Scope.RECIPIENT, hard=False, reason=Reason.ACCEPTED)
+
+
 def judge(answer: Answer, *, first_attempt: bool) -> Verdict:
     """Say what an answer means; never raises, whatever the server said.
 
@@ -247,7 +249,7 @@ def judge(answer: Answer, *, first_attempt: bool) -> Verdict:
     if answer.fault is not None or reply is None:
         return _without_reply(answer)
     if answer.phase is Phase.DOT and reply.code in range(200, 300):
-        return Verdict(Outcome.ACCEPTED, Scope.RECIPIENT, hard=False, reason=Reason.ACCEPTED)
+        return _ACCEPTED
     row = next((row for row in _TABLE if row.matches(answer.phase, reply)), None)
     if row is None:
         return _without_reply(answer)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from campaign.domain.replies import Answer, Phase, Reply
 from campaign.mail.transport import Envelope
@@ -15,8 +15,7 @@ from campaign.mail.transport import Envelope
 DATA: Final = b"DATA\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(NamedTuple):
     """A letter, and the commands by which it is proposed before DATA."""
 
     envelope: Envelope

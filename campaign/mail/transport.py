@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from campaign.domain.addresses import Address
 from campaign.domain.errors import CampaignError
@@ -29,8 +28,7 @@ class TransportFault(CampaignError):
         self.answer = answer
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """Who a letter is from and to on the wire; the sender is empty for the null path (RFC 5321 s. 4.5.5)."""
 
     sender: str

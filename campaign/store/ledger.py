@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, or_, select, tuple_, update
 
@@ -52,8 +52,7 @@ class Letter:
     variant: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """One letter in a worker's hands, with what its person chose as of the claim."""
 
     id: int
@@ -113,7 +112,7 @@ async def claim(tx: Transaction, wanted: Claim, now: datetime) -> tuple[list[Cla
     if not ids:
         return [], None
     rows = (await tx.execute(_with_person(tx.dialect.name), numbers(tx, [(id_, 0) for id_ in ids]))).all()
-    return [Claimed(*row[:-1]) for row in rows], (rows[-1].due_at, rows[-1].id)
+    return [Claimed._make(row[:-1]) for row in rows], (rows[-1].due_at, rows[-1].id)
 
 
 @cache
@@ -141,7 +140,7 @@ def _with_person(dialect: str) -> Any:
         "language": subscribers.c.language,
         "country": subscribers.c.country,
     }
-    columns = [of_person[name] if name in of_person else _D[name] for name in Claimed.__dataclass_fields__]
+    columns = [of_person[name] if name in of_person else _D[name] for name in Claimed._fields]
     rows = claimed.join(deliveries, _D.id == claimed.c.id)
     rows = rows.outerjoin(subscribers, subscribers.c.id == _D.subscriber_id)
     return select(*columns, _D.due_at).select_from(rows).order_by(_D.due_at, _D.id)

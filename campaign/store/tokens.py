@@ -6,10 +6,9 @@ One statement for many letters. Values come in rows of parameters, because only 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from campaign.store.engine import Transaction
 from campaign.store.schema.ledger import deliveries
@@ -21,8 +20,7 @@ _COLUMNS: Final = ("variant", "message_id", "date", "name_sealed", "relay")
 _MOST: Final = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """The last question before the dot, and what is written down with it: the same at every attempt, but the relay."""
 
     id: int
