@@ -7,14 +7,12 @@ transaction is open meanwhile, and nothing is sent twice by itself: a letter who
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from campaign.actions import breaking
-from campaign.actions.backlog import Backlog
-from campaign.actions.committing import Committer, Outcome
-from campaign.actions.filling import Filled, Filling
-from campaign.actions.kit import Kit
+from campaign.actions.committing import Outcome
+from campaign.actions.desk import Desk, Made
+from campaign.actions.filling import Filled
 from campaign.actions.lanes import Lane
 from campaign.actions.outcomes import failed, outcome_of, refused, undotted
 from campaign.domain.delivery import Event
@@ -31,34 +29,6 @@ _LETTERS_PER_CONNECTION: Final = 1_000
 _SECONDS_PER_CONNECTION: Final = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What the connections of one worker share."""
-
-    kit: Kit
-    committer: Committer
-    filling: Filling
-    backlog: Backlog
-    unwritten: set[asyncio.Future[None]]
-    """Outcomes on their way to disk: a few for each connection, because the next token waits for them there."""
-
-    def settle(self, outcome: Outcome) -> asyncio.Future[None]:
-        """Hand an outcome to the committer, and know of it until it is on disk."""
-        written = self.committer.settle(outcome)
-        if not written.done():
-            self.unwritten.add(written)
-            written.add_done_callback(self.unwritten.discard)
-        return written
-
-
-class _Ready(NamedTuple):
-    """A letter that is made, for this connection."""
-
-    letter: Claimed
-    filled: Filled
-    envelope: Envelope
-
-
 class Carrier:
     """One connection after the other to one relay, for as long as there are letters and the lane is open."""
 
@@ -67,16 +37,15 @@ class Carrier:
         self._desk, self._lane = desk, lane
         self._kit, self._committer, self._backlog = desk.kit, desk.committer, desk.backlog
         self._conversation: Conversation | None = None
-        self._taken: Claimed | None = None
-        self._ahead: _Ready | None = None
+        self._ahead: Made | None = None
 
     async def run(self) -> None:
         """Carry letters until there are no more, or the lane closes; what is in hand then goes back."""
         try:
-            while (letter := await self._next()) is not None:
+            while (made := await self._next()) is not None:
+                letter = made.letter
                 try:
-                    if (ready := await self._made(letter)) is not None:
-                        await self._hand_over(ready)
+                    await self._carry(made)
                 except Exception as error:  # noqa: BLE001 -- one letter must not take the others at the dot with it
                     _log.exception("letter_failed", delivery=letter.id, error=str(error))
                     await self._desk.settle(failed(self._kit, letter))
@@ -85,52 +54,36 @@ class Carrier:
             if self._conversation is not None:
                 await self._conversation.close()
 
-    async def _next(self) -> Claimed | None:
-        if self._ahead is not None:
-            return self._ahead.letter
-        letter, self._taken = self._taken, None
-        return letter if letter is not None else await self._backlog.next()
+    async def _next(self) -> Made | None:
+        made, self._ahead = self._ahead, None
+        return made if made is not None else await self._desk.next()
 
-    async def _made(self, letter: Claimed) -> _Ready | None:
-        """Make the bytes of a letter, unless that is done; hand it back where the lane has closed meanwhile."""
-        ready, self._ahead = self._ahead, None
+    async def _carry(self, made: Made) -> None:
+        """Make a letter unless that is done, and hand it over; hand it back where the lane has closed meanwhile."""
+        letter, filled, envelope = made
         if self._lane.closed:
             self._committer.let_go(letter.id, letter.claim_no)
-            return None
-        if ready is not None:
-            return ready
-        if self._too_late(letter):
-            return None
-        try:
-            return self._ready(letter, await self._desk.filling.fill(letter))
-        except LetterRefused as error:
-            await self._refuse(letter, error)
-            return None
+        elif filled is not None and envelope is not None:
+            await self._hand_over(letter, filled, envelope)
+        elif not self._too_late(letter):
+            try:
+                fresh = Made.of(letter, await self._desk.filling.fill(letter))
+            except LetterRefused as error:
+                await self._refuse(letter, error)
+            else:
+                await self._carry(fresh)
 
     def _look_ahead(self) -> None:
-        """Take the next letter and make it, if that can be done at once."""
-        if self._ahead is not None or self._taken is not None or self._lane.closed:
-            return
-        letter = self._backlog.take()
-        if letter is None:
-            return
-        self._taken = letter
-        if letter.valid_until <= self._kit.clock.now():
-            return
-        try:
-            filled = self._desk.filling.at_once(letter)
-        except Exception:  # noqa: BLE001 -- it is tried again in its own turn, where it is settled
-            return
-        if filled is not None:
-            self._taken, self._ahead = None, self._ready(letter, filled)
+        """Take the next letter, which may go to the relay with this one's dot."""
+        if self._ahead is None and not self._lane.closed:
+            self._ahead = self._desk.next_at_once()
 
     def _upcoming(self) -> tuple[Envelope, bytes] | None:
-        ahead = self._ahead
-        return (ahead.envelope, ahead.filled.body) if ahead is not None and not self._lane.closed else None
-
-    @staticmethod
-    def _ready(letter: Claimed, filled: Filled) -> _Ready:
-        return _Ready(letter, filled, Envelope(filled.return_path, filled.personal.to))
+        """Return the next letter if it can be proposed: it is made, and the lane is open."""
+        if self._ahead is None or self._lane.closed:
+            return None
+        _, filled, envelope = self._ahead
+        return None if filled is None or envelope is None else (envelope, filled.body)
 
     def _too_late(self, letter: Claimed) -> bool:
         now = self._kit.clock.now()
@@ -158,9 +111,8 @@ class Carrier:
             await self._lane.fault(error.answer)
         return self._conversation
 
-    async def _hand_over(self, ready: _Ready) -> None:
+    async def _hand_over(self, letter: Claimed, filled: Filled, envelope: Envelope) -> None:
         """Hand one letter over and write down how it ended."""
-        letter = ready.letter
         conversation = await self._connected()
         if conversation is None:
             self._committer.let_go(letter.id, letter.claim_no)
@@ -169,7 +121,7 @@ class Carrier:
 
         async def before_dot() -> bool:
             nonlocal tokenless
-            asked = self._committer.token(_token(ready, self._lane.name))
+            asked = self._committer.token(_token(letter, filled, self._lane.name))
             self._look_ahead()
             try:
                 return await asked
@@ -178,7 +130,7 @@ class Carrier:
                 raise
 
         try:
-            answer = await conversation.deliver(ready.envelope, ready.filled.body, before_dot, self._upcoming)
+            answer = await conversation.deliver(envelope, filled.body, before_dot, self._upcoming)
         except Exception as error:  # noqa: BLE001 -- nothing was settled: what is offered stays so, and becomes a doubt
             _log.error("token_failed", delivery=letter.id, error=str(error))
             if tokenless:
@@ -213,8 +165,7 @@ class Carrier:
             _log.error("relay_not_judged", error=str(error))
 
 
-def _token(ready: _Ready, relay: str) -> Token:
-    letter, filled = ready.letter, ready.filled
+def _token(letter: Claimed, filled: Filled, relay: str) -> Token:
     personal = filled.personal
     return Token(
         letter.id,

@@ -12,8 +12,9 @@ from functools import partial
 from typing import Final
 
 from campaign.actions.backlog import Backlog
-from campaign.actions.carrying import Carrier, Desk
+from campaign.actions.carrying import Carrier
 from campaign.actions.committing import Committer
+from campaign.actions.desk import Desk
 from campaign.actions.filling import Filling
 from campaign.actions.kit import Kit
 from campaign.actions.lanes import Lane
@@ -47,7 +48,7 @@ class Sender:
         lane = Lane(self._kit, self._kit.relay(), stopping)
         if await lane.is_resting():
             return 0
-        desk = Desk(self._kit, self._committer, self._filling, Backlog(_LOW), set())
+        desk = Desk(self._kit, self._committer, self._filling, Backlog(_LOW))
         async with asyncio.TaskGroup() as group:
             for _ in range(self._kit.settings.connections):
                 group.create_task(Carrier(desk, lane).run())

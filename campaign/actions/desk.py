@@ -1,0 +1,74 @@
+"""What the connections of one worker share: letters in hand, made a few at a time, and outcomes on their way to disk.
+
+It never talks to a relay. Letters are made one after the other, because what is done again at once is done in half the
+time: the processor still has it at hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final, NamedTuple
+
+from campaign.actions.backlog import Backlog
+from campaign.actions.committing import Committer, Outcome
+from campaign.actions.filling import Filled, Filling
+from campaign.actions.kit import Kit
+from campaign.mail.transport import Envelope
+from campaign.store.ledger import Claimed
+
+_AT_ONCE: Final = 16
+
+
+class Made(NamedTuple):
+    """A letter in hand; `filled` is None where it is yet to be made."""
+
+    letter: Claimed
+    filled: Filled | None
+    envelope: Envelope | None
+
+    @classmethod
+    def of(cls, letter: Claimed, filled: Filled) -> Made:
+        """Address a letter that is made."""
+        return cls(letter, filled, Envelope(filled.return_path, filled.personal.to))
+
+
+class Desk:
+    """One worker's letters and outcomes during one drain."""
+
+    def __init__(self, kit: Kit, committer: Committer, filling: Filling, backlog: Backlog) -> None:
+        """Take letters from `backlog`, make them with `filling`, hand outcomes to `committer`."""
+        self.kit, self.committer, self.filling, self.backlog = kit, committer, filling, backlog
+        self.unwritten: set[asyncio.Future[None]] = set()
+        """Outcomes on their way to disk: a few for each connection, because the next token waits for them there."""
+        self._pile: deque[Made] = deque()
+
+    def settle(self, outcome: Outcome) -> asyncio.Future[None]:
+        """Hand an outcome to the committer, and know of it until it is on disk."""
+        written = self.committer.settle(outcome)
+        if not written.done():
+            self.unwritten.add(written)
+            written.add_done_callback(self.unwritten.discard)
+        return written
+
+    async def next(self) -> Made | None:
+        """Hand out the next letter as soon as there is one; None when there will be no more."""
+        if (made := self.next_at_once()) is not None:
+            return made
+        letter = await self.backlog.next()
+        return None if letter is None else Made(letter, None, None)
+
+    def next_at_once(self) -> Made | None:
+        """Hand out the next letter if there is one, made if that needs no waiting; make a few more beside it."""
+        if not self._pile:
+            now = self.kit.clock.now()
+            while len(self._pile) < _AT_ONCE and (letter := self.backlog.take()) is not None:
+                filled = self._made(letter) if letter.valid_until > now else None
+                self._pile.append(Made(letter, None, None) if filled is None else Made.of(letter, filled))
+        return self._pile.popleft() if self._pile else None
+
+    def _made(self, letter: Claimed) -> Filled | None:
+        try:
+            return self.filling.at_once(letter)
+        except Exception:  # noqa: BLE001 -- it is tried again in its own turn, and settled there
+            return None
