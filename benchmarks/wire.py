@@ -2,8 +2,8 @@
 
 `python -m benchmarks.wire [--database sqlite|postgresql] [--letters N] [--connections N ...] [--rounds N]`
 
-Both hand the same letter to the same smtp-sink. The daemon does everything: claims, a letter for each reader, a token on
-disk before each dot, events, outcomes. smtp-source keeps no account of anything.
+Both hand the same letter to the same smtp-sink. The daemon does everything: claims, a letter for each reader, a token
+on disk before each dot, events, outcomes. smtp-source keeps no account of anything.
 """
 
 from __future__ import annotations

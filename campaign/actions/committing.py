@@ -25,7 +25,7 @@ from campaign.store.writer import Writer
 
 _T = TypeVar("_T")
 _log = get_log()
-_LINGER: Final = 0.002
+_LINGER: Final = 0.001
 """Seconds in which the tokens of other connections may join a group, so that more of them share one commit."""
 _PATIENCE: Final = 1.0
 """Seconds between two tries to write outcomes down while the database is away."""
