@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -37,9 +38,8 @@ async def export(kit: Kit, order: Order) -> int:
 
     A file that is there is replaced. In CSV each attribute has a column.
     """
-    aside = order.path.with_name(f"{order.path.name}.part")
     names = () if order.json else await _names(kit, order)
-    with private_file(aside) as file:
+    with whole_file(order.path) as file:
         count = 0
         sheet = csv.writer(file)
         if not order.json:
@@ -53,13 +53,21 @@ async def export(kit: Kit, order: Order) -> int:
             count += 1
         if order.json:
             file.write("\n]\n" if count else "[]\n")
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(order.path)
     async with kit.store.begin() as tx:
         after = {"rows": count, "list": order.list, "state": order.state}
         await auditing.note(kit, tx, Deed("subscriber.export", order.path.name, after=after))
     return count
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """Open a file beside `path` that takes its place at the end of the block: it is there whole, or as it was."""
+    aside = path.with_name(f"{path.name}.part")
+    with private_file(aside) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
 
 
 def private_file(path: Path) -> TextIO:

@@ -18,6 +18,22 @@ from campaign.store.campaigns import Approval, Campaign
 from campaign.store.editions import Edition
 from campaign.store.engine import Transaction
 
+COLUMNS: Final = (
+    "id",
+    "edition",
+    "address",
+    "domain",
+    "state",
+    "relay",
+    "attempts",
+    "code",
+    "enhanced",
+    "reason",
+    "message_id",
+    "due_at",
+    "moved_at",
+)
+"""What is told of each letter, in the order in which an export has it."""
 _FINAL: Final = (
     State.ACCEPTED,
     State.REFUSED,
@@ -111,13 +127,14 @@ class Said:
     note: str
 
 
-async def one_edition(kit: Kit, key: str | int) -> tuple[Count, list[Said]]:
-    """Return one edition with its counts, and what each of its variants says."""
+async def one_edition(kit: Kit, key: str | int) -> tuple[Count, int, list[Said]]:
+    """Return one edition with its counts, how many letters an operator called accepted, and what each variant says."""
     edition = await find_edition(kit, key)
     async with kit.store.read() as tx:
         tally = await editions.tally(tx, [edition.id])
         messages = await letters.of_edition(tx, edition.id)
-    return Count(edition, tally[edition.id]), _gathered(messages)
+        by_word = await reports.accepted_by_word(tx, edition.id)
+    return Count(edition, tally[edition.id]), by_word, _gathered(messages)
 
 
 def _gathered(messages: Sequence[tuple[str, str, str, str]]) -> list[Said]:
@@ -177,4 +194,6 @@ async def deliveries(kit: Kit, target: str, state: State | None = None) -> Async
                 "reason": one.reason,
                 "due_at": one.due_at,
                 "moved_at": one.moved_at,
+                "enhanced": one.enhanced,
+                "domain": one.domain,
             }

@@ -11,8 +11,7 @@ import typer
 from campaign.cli.output import as_json, confirm, hint, record, say, table, warn
 from campaign.cli.phrases import count, excluded_words, people, step_words, when_utc
 from campaign.cli.running import with_kit
-from campaign.cli.streams import write_json, write_table
-from campaign.domain.delivery import LIVE, State
+from campaign.domain.delivery import LIVE
 from campaign.domain.editions import FINISHED, EditionState
 from campaign.domain.errors import BadInput
 
@@ -25,7 +24,6 @@ S = TypeVar("S", bound=StrEnum)
 
 sending_app = typer.Typer()
 editions_app = typer.Typer(help="List editions; send or skip a missed one.", no_args_is_help=True)
-deliveries_app = typer.Typer(help="List letters and what became of each.", no_args_is_help=True)
 
 NEEDED: Final = ("sender", "smtp_url", "base_url", "postal_address")
 
@@ -79,7 +77,7 @@ def pause(target: Target) -> None:
     """Hold a campaign or an edition: from this moment on no letter of it leaves."""
     from campaign.actions import campaigning
 
-    done = _each(lambda kit: campaigning.pause(kit, _id(target)))
+    done = _each(lambda kit: campaigning.pause(kit, edition_key(target)))
     say(f"Paused {', '.join(done)}.")
     hint(f"To go on: campaign resume {target}")
 
@@ -89,7 +87,7 @@ def resume(target: Target) -> None:
     """Let a paused campaign or edition go on."""
     from campaign.actions import campaigning
 
-    say(f"{', '.join(_each(lambda kit: campaigning.resume(kit, _id(target))))}: going on.")
+    say(f"{', '.join(_each(lambda kit: campaigning.resume(kit, edition_key(target))))}: going on.")
 
 
 @sending_app.command("cancel")
@@ -104,7 +102,7 @@ def cancel(target: Target, *, yes: Yes = False) -> None:
         f"Cancel {target} for good? It has {count(ends, 'unfinished edition')} and {count(waiting, 'waiting letter')}."
     )
     confirm(question, yes=yes)
-    say(f"Cancelled {', '.join(_each(lambda kit: campaigning.cancel(kit, _id(target))))}.")
+    say(f"Cancelled {', '.join(_each(lambda kit: campaigning.cancel(kit, edition_key(target))))}.")
 
 
 def _each(verb: Callable[[Kit], Awaitable[list[str]]]) -> list[str]:
@@ -121,7 +119,7 @@ def list_editions(
     """List editions, earliest first, with what became of their letters."""
     from campaign.actions import reporting
 
-    wanted = _state(state, EditionState)
+    wanted = one_of(state, EditionState)
     found = [one for one in with_kit(lambda kit: reporting.counts(kit, slug)) if wanted in {None, one.edition.state}]
     found.sort(key=lambda one: (one.edition.starts_at, one.edition.id))
     if json:
@@ -157,9 +155,9 @@ def show(key: Key, *, json: Json = False) -> None:
     """Show one edition: its instants, its letters by state, and what each language says."""
     from campaign.actions import reporting
 
-    one, messages = with_kit(lambda kit: reporting.one_edition(kit, _id(key)))
+    one, by_word, messages = with_kit(lambda kit: reporting.one_edition(kit, edition_key(key)))
     if json:
-        as_json({**one.row(), "messages": messages})
+        as_json({**one.row(), "accepted_by_word": by_word, "messages": messages})
         return
     edition = one.edition
     record(
@@ -172,6 +170,7 @@ def show(key: Key, *, json: Json = False) -> None:
             ("Latest", when_utc(edition.ends_at) if edition.ends_at != edition.starts_at else None),
             ("Letters", count(one.total, "letter") if one.total else "none yet: it is frozen 15 minutes before"),
             *((f"  {name.replace('_', ' ')}", str(number)) for name, number in sorted(one.by_state.items())),
+            ("  of these accepted because an operator said so", str(by_word) if by_word else None),
             ("Left out", excluded_words(edition.excluded)),
             ("Note", edition.note),
         ]
@@ -188,7 +187,7 @@ def send_missed(key: Key, *, yes: Yes = False) -> None:
     from campaign.actions import planning
 
     confirm(f"Send edition {key} now, although its time is over?", yes=yes)
-    _say_on_its_way(with_kit(lambda kit: planning.send_missed(kit, _id(key)), *NEEDED))
+    _say_on_its_way(with_kit(lambda kit: planning.send_missed(kit, edition_key(key)), *NEEDED))
 
 
 @editions_app.command("skip")
@@ -197,33 +196,10 @@ def skip(key: Key, *, yes: Yes = False) -> None:
     from campaign.actions import planning
 
     confirm(f"Skip edition {key}?", yes=yes)
-    say(f"Skipped {with_kit(lambda kit: planning.skip(kit, _id(key))).name}.")
+    say(f"Skipped {with_kit(lambda kit: planning.skip(kit, edition_key(key))).name}.")
 
 
-@deliveries_app.command("list")
-def list_deliveries(
-    target: Target,
-    *,
-    state: Annotated[str | None, typer.Option(metavar="STATE", help=f"Only these: {', '.join(State)}.")] = None,
-    json: Json = False,
-) -> None:
-    """List the letters of a campaign or an edition: to whom, in which state, after how many attempts."""
-    from campaign.actions import reporting
-
-    wanted = _state(state, State)
-
-    async def write(kit: Kit) -> None:
-        rows = reporting.deliveries(kit, target, wanted)
-        if json:
-            await write_json(rows)
-        else:
-            columns = ("id", "address", "state", "attempts", "code", "reason", "edition")
-            await write_table(columns, rows, empty="No letters.")
-
-    with_kit(write)
-
-
-def _state(word: str | None, vocabulary: type[S]) -> S | None:
+def one_of(word: str | None, vocabulary: type[S]) -> S | None:
     """Read a state, if one was asked for."""
     if word is None:
         return None
@@ -233,6 +209,6 @@ def _state(word: str | None, vocabulary: type[S]) -> S | None:
         raise BadInput(f"{word!r} is not a state.", remedy=f"Write one of: {', '.join(vocabulary)}.") from None
 
 
-def _id(target: str) -> str | int:
+def edition_key(target: str) -> str | int:
     """Give an edition's id as a number; names stay as they are."""
     return int(target) if target.isdigit() else target

@@ -6,6 +6,7 @@ is in doubt.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ _HELD: Final = or_(in_state(State.CLAIMED), in_state(State.OFFERED))
 
 MOST_DOUBTS: Final = 3
 """How often a letter in doubt is sent again by policy: each time, a copy of it may have arrived."""
+RESOLVED: Final = "operator"
+"""The reason of a letter that was in doubt until somebody decided."""
 _DOUBT_REST: Final = timedelta(minutes=15)
 """How long such a letter rests first: a relay that answers no dot now will not answer one at once."""
 
@@ -73,6 +76,40 @@ async def resolve_by_policy(tx: Transaction, now: datetime, attempts: int = MAX_
     expired = await move(tx, Event.EXPIRE, State.IN_DOUBT, over, Cause(now, reason="policy"))
     await reopen(tx, now)
     return len(resent) + len(expired)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What an operator decided about the letters of one edition that are in doubt, at most so many at once."""
+
+    edition_id: int
+    event: Event
+    attempts: int
+    most: int
+
+
+async def resolve(tx: Transaction, asked: Resolution, now: datetime) -> int:
+    """Settle letters in doubt as an operator decided; return how many.
+
+    Only what has attempts and time left is sent again.
+    """
+    doubted = select(_D.id).where(in_state(State.IN_DOUBT), _D.edition_id == asked.edition_id)
+    values: dict[str, Any] = {}
+    if asked.event is Event.RESEND:
+        doubted = doubted.where(_D.attempts < asked.attempts, _D.valid_until > now)
+        values = {"due_at": now}
+    some = doubted.order_by(_D.id).limit(asked.most).with_for_update()
+    cause = Cause(now, reason=RESOLVED, values=values)
+    moved = await move(tx, asked.event, State.IN_DOUBT, _D.id.in_(some), cause)
+    if asked.event is Event.RESEND:
+        await reopen(tx, now)
+    return len(moved)
+
+
+async def in_doubt(tx: Transaction, edition_id: int) -> int:
+    """Return how many letters of an edition are in doubt."""
+    found = select(func.count()).where(in_state(State.IN_DOUBT), _D.edition_id == edition_id)
+    return int((await tx.execute(found)).scalar_one())
 
 
 def _doubts() -> Any:

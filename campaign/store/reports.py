@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import ColumnElement, func, select, true
 
 from campaign.domain.delivery import State
 from campaign.store.engine import Transaction
+from campaign.store.recovery import RESOLVED
 from campaign.store.schema.ledger import deliveries, delivery_events, delivery_replies, editions
 
 _D: Final = deliveries.c
@@ -27,6 +28,7 @@ class Delivery:
     id: int
     kind: str
     address_sealed: bytes | None
+    domain: str
     state: State
     relay: str
     attempts: int
@@ -61,6 +63,7 @@ async def letters(tx: Transaction, edition_ids: list[int], state: State | None) 
             _D.id,
             _D.kind,
             _D.address_sealed,
+            _D.domain,
             _D.state,
             _D.relay,
             _D.attempts,
@@ -82,6 +85,12 @@ async def letters(tx: Transaction, edition_ids: list[int], state: State | None) 
         for row in rows:
             yield Delivery(**dict(zip(Delivery.__dataclass_fields__, row, strict=True)))
         last = rows[-1].id
+
+
+async def accepted_by_word(tx: Transaction, edition_id: int) -> int:
+    """Return how many letters of an edition count as accepted because an operator said so."""
+    found = select(func.count()).where(_D.edition_id == edition_id, _D.state == State.ACCEPTED, _D.reason == RESOLVED)
+    return int((await tx.execute(found)).scalar_one())
 
 
 async def life(tx: Transaction, delivery_id: int) -> list[Move]:

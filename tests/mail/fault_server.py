@@ -108,12 +108,13 @@ class FaultServer:
                     await self._act(writer, verb.lower(), say("250 2.0.0 Ok"))
 
     async def _take_body(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        body = bytearray()
+        body, begun = bytearray(), False
         while (line := await reader.readline()) != b".\r\n":
             if not line:
                 raise _Over
             body += line[1:] if line.startswith(b".") else line
-            if not self.body_seen.is_set():
+            if not begun:
+                begun = True
                 self.body_seen.set()
                 await self._act(writer, "body", Act())
         self.held.append(bytes(body))
