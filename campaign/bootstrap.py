@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from campaign.actions.kit import Doorbell, Kit, SilentDoorbell
+from campaign.actions.kit import Doorbell, Kit, Relay, SilentDoorbell
 from campaign.assets import asset
 from campaign.clock import Clock, SystemClock
 from campaign.domain.errors import NotReady
@@ -22,15 +22,12 @@ from campaign.store.engine import Store
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-RELAY: Final = "main"
-"""What the ledger calls the one relay that CAMPAIGN_SMTP_URL names."""
-
 _KEYS: Final = ("secret_keys", "suppression_key", "seal_keys")
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What may stand in for the usual tools: a travelled clock, a daemon's doorbell, another relay."""
+    """What may stand in for the usual tools: a travelled clock, a daemon's doorbell, one relay instead of all."""
 
     clock: Clock | None = None
     doorbell: Doorbell | None = None
@@ -67,7 +64,7 @@ def assemble(settings: Settings, *, operator: str, parts: Parts | None = None) -
         renderer=Renderer([settings.home / "templates", asset("templates")]),
         doorbell=parts.doorbell or SilentDoorbell(),
         operator=operator,
-        transport=parts.transport or relay(settings),
+        relays=(Relay(parts.transport),) if parts.transport else relays(settings),
     )
 
 
@@ -82,13 +79,21 @@ async def closing(tools: Kit) -> AsyncIterator[None]:
         await tools.store.close()
 
 
-def relay(settings: Settings) -> Transport | None:
-    """Return the relay that the settings name, if they name one."""
-    if not settings.smtp_url:
-        return None
+def relays(settings: Settings) -> tuple[Relay, ...]:
+    """Return the relays that the settings name."""
+    if not settings.relays:
+        return ()
     from campaign.mail.smtp import SmtpOptions, SmtpTransport  # noqa: PLC0415 -- most commands send nothing
 
-    return SmtpTransport(SmtpOptions.from_url(settings.smtp_url, name=RELAY))
+    return tuple(
+        Relay(
+            SmtpTransport(SmtpOptions.from_url(one.url, name=one.name)),
+            weight=one.weight,
+            connections=one.connections,
+            limits=one.limits,
+        )
+        for one in settings.relays
+    )
 
 
 async def upgrade_database(settings: Settings) -> tuple[str | None, str]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import insert, update
 
 from campaign.actions import publishing
-from campaign.actions.kit import Kit, SilentDoorbell
+from campaign.actions.kit import Kit, Relay, SilentDoorbell
 from campaign.assets import asset
 from campaign.clock import Clock
 from campaign.domain.addresses import Address
@@ -27,8 +27,11 @@ from campaign.store.schema.people import lists, subscribers, subscriptions
 KEY: Final = bytes(range(32))
 
 
-def a_kit(store: Store, clock: Clock, home: Path, transport: Transport | None = None, **settings: Any) -> Kit:
-    """A kit on a database of this test's own, with settings that can send."""
+def a_kit(
+    store: Store, clock: Clock, home: Path, transport: Transport | Sequence[Relay] | None = None, **settings: Any
+) -> Kit:
+    """A kit on a database of this test's own, with settings that can send, and with one relay or several."""
+    several = transport if isinstance(transport, Sequence) else () if transport is None else (Relay(transport),)
     chosen = Settings(
         home=home,
         secret_key=(KEY,),
@@ -49,7 +52,7 @@ def a_kit(store: Store, clock: Clock, home: Path, transport: Transport | None = 
         renderer=Renderer([home / "templates", asset("templates")]),
         doorbell=SilentDoorbell(),
         operator="local:test",
-        transport=transport,
+        relays=tuple(several),
     )
 
 

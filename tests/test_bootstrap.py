@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from campaign import bootstrap
-from campaign.domain.errors import NotReady, SettingsMissing
-from campaign.settings import Settings
+from campaign.domain.errors import NotFound, NotReady, SettingsMissing
+from campaign.settings import RelaySettings, Settings
 from campaign.store.migrations import SchemaBehind
 from tests.builders import KEY
 from tests.cli.programs import environment
@@ -26,15 +26,27 @@ def settings(home: Path, url: str, **more: object) -> Settings:
 async def test_a_kit_opens_on_a_database_that_is_up_to_date(home: Path, database_url: str) -> None:
     async with bootstrap.kit(settings(home, database_url), operator="local:test") as kit:
         assert kit.operator == "local:test"
-        assert kit.transport is None
+        assert kit.relays == ()
         with pytest.raises(NotReady, match="relay"):
-            kit.relay()
+            kit.require_relays()
 
 
 async def test_a_relay_is_made_of_its_url(home: Path, database_url: str) -> None:
     chosen = settings(home, database_url, smtp_url="smtp://127.0.0.1:2525?tls=none")
     async with bootstrap.kit(chosen, operator="daemon") as kit:
-        assert kit.relay().name == bootstrap.RELAY
+        assert kit.relay("main").weight == 1
+        with pytest.raises(NotFound, match=r"no relay 'other'.*There are: main"):
+            kit.relay("other")
+
+
+async def test_several_relays_are_made_of_their_table(home: Path, database_url: str) -> None:
+    url = "smtp://127.0.0.1:2525?tls=none"
+    tables = (RelaySettings(name="one", url=url, weight=3), RelaySettings(name="two", url=url, per_second=4))
+    async with bootstrap.kit(settings(home, database_url, relays=tables), operator="daemon") as kit:
+        assert [(relay.name, relay.weight, relay.limits.per_second) for relay in kit.require_relays()] == [
+            ("one", 3, None),
+            ("two", 1, 4),
+        ]
 
 
 async def test_without_keys_nothing_opens(home: Path, database_url: str) -> None:

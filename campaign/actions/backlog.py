@@ -63,13 +63,13 @@ class Backlog:
             else:
                 queue.append(letter)
             self._size += 1
-            self._wake()
+            self.wake()
 
     def close(self) -> None:
         """Say that no more letters will come: who waits is told so."""
         self.closed = True
         while self._wanted:
-            self._wake()
+            self.wake()
 
     def take(self) -> Claimed | None:
         """Hand out the next letter, if there is one."""
@@ -91,15 +91,24 @@ class Backlog:
             return letter
         return None
 
-    async def next(self) -> Claimed | None:
-        """Hand out the next letter as soon as there is one; None when there will be no more."""
-        while (letter := self.take()) is None:
-            if self.closed:
-                return None
-            wanted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._wanted.append(wanted)
-            await wanted
-        return letter
+    async def arrival(self) -> None:
+        """Wait until there is a letter for whoever waits, or there will be none."""
+        if self.closed:
+            return
+        wanted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._wanted.append(wanted)
+        await wanted
+
+    def give_back(self, letter: Claimed) -> None:
+        """Take back a letter that was handed out and has not landed yet: it is the next to its domain."""
+        queue = self._waiting.get(letter.domain)
+        if queue is None:
+            self._waiting[letter.domain] = deque((letter,))
+        else:
+            queue.appendleft(letter)
+        self._queue_up(letter.domain)
+        self._size += 1
+        self.wake()
 
     def landed(self, letter: Claimed) -> None:
         """Note that a letter came to its end, whichever."""
@@ -130,7 +139,8 @@ class Backlog:
         self._turn += 1
         heapq.heappush(self._turns, (self._flying.get(domain, 0), self._turn, domain))
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Wake one connection that waits for a letter; who was woken and cannot take it must wake another."""
         while self._wanted:
             wanted = self._wanted.popleft()
             if not wanted.done():

@@ -40,15 +40,17 @@ class Carrier:
         self._ahead: Made | None = None
 
     async def run(self) -> None:
-        """Carry letters until there are no more, or the lane closes; what is in hand then goes back."""
+        """Carry letters until there are no more, or the lane closes; what is in hand then is the other lanes'."""
+        clock = self._kit.clock
         try:
             while (made := await self._next()) is not None:
-                letter = made.letter
+                letter, began = made.letter, clock.monotonic()
                 try:
                     await self._carry(made)
                 except Exception as error:  # noqa: BLE001 -- one letter must not take the others at the dot with it
                     _log.exception("letter_failed", delivery=letter.id, error=str(error))
                     await self._desk.settle(failed(self._kit, letter))
+                self._lane.share.spent(clock.monotonic() - began)
                 self._backlog.landed(letter)
         finally:
             if self._conversation is not None:
@@ -56,13 +58,13 @@ class Carrier:
 
     async def _next(self) -> Made | None:
         made, self._ahead = self._ahead, None
-        return made if made is not None else await self._desk.next()
+        return made if made is not None else await self._desk.next(self._lane)
 
     async def _carry(self, made: Made) -> None:
-        """Make a letter unless that is done, and hand it over; hand it back where the lane has closed meanwhile."""
+        """Make a letter unless that is done, and hand it over; give it back where the lane has closed meanwhile."""
         letter, filled, envelope = made
         if self._lane.closed:
-            self._committer.let_go(letter.id, letter.claim_no)
+            self._desk.give_back(letter)
         elif filled is not None and envelope is not None:
             await self._hand_over(letter, filled, envelope)
         elif not self._too_late(letter):
@@ -76,7 +78,7 @@ class Carrier:
     def _look_ahead(self) -> None:
         """Take the next letter, which may go to the relay with this one's dot."""
         if self._ahead is None and not self._lane.closed:
-            self._ahead = self._desk.next_at_once()
+            self._ahead = self._desk.next_at_once(self._lane)
 
     def _upcoming(self) -> tuple[Envelope, bytes] | None:
         """Return the next letter if it can be proposed: it is made, and the lane is open."""
@@ -115,7 +117,7 @@ class Carrier:
         """Hand one letter over and write down how it ended."""
         conversation = await self._connected()
         if conversation is None:
-            self._committer.let_go(letter.id, letter.claim_no)
+            self._desk.give_back(letter)
             return
         tokenless = False
 
@@ -160,7 +162,7 @@ class Carrier:
             elif self._lane.faulty and answer.reply is not None:
                 await self._lane.well()
             if verdict.hard and await breaking.look(self._kit, letter.edition_id):
-                self._lane.close()  # what is claimed already goes back; the next drain leaves the paused edition alone
+                self._lane.end_drain()  # what is claimed goes back; the next drain leaves the paused edition alone
         except Exception as error:  # noqa: BLE001 -- see above
             _log.error("relay_not_judged", error=str(error))
 

@@ -1,7 +1,8 @@
 """What the connections of one worker share: letters in hand, made a few at a time, and outcomes on their way to disk.
 
-It never talks to a relay. Letters are made one after the other, because what is done again at once is done in half the
-time: the processor still has it at hand.
+It never talks to a relay, and letters in hand belong to none: whichever lane has its turn takes the next. Letters are
+made one after the other, because what is done again at once is done in half the time: the processor still has it at
+hand.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from campaign.actions.backlog import Backlog
 from campaign.actions.committing import Committer, Outcome
 from campaign.actions.filling import Filled, Filling
 from campaign.actions.kit import Kit
+from campaign.actions.lanes import Lane
 from campaign.mail.transport import Envelope
 from campaign.store.ledger import Claimed
 
@@ -51,21 +53,61 @@ class Desk:
             written.add_done_callback(self.unwritten.discard)
         return written
 
-    async def next(self) -> Made | None:
-        """Hand out the next letter as soon as there is one; None when there will be no more."""
-        if (made := self.next_at_once()) is not None:
-            return made
-        letter = await self.backlog.next()
-        return None if letter is None else Made(letter, None, None)
+    async def next(self, lane: Lane) -> Made | None:
+        """Hand out the next letter as soon as it is this lane's turn; None when there will be no more for it."""
+        while not lane.closed:
+            if not lane.ready():
+                if self.backlog.closed and not self._any():
+                    return None
+                await lane.share.glance()
+            elif (made := self.next_at_once(lane)) is not None:
+                return made
+            elif self.backlog.closed:
+                return None
+            else:
+                await self._arrival(lane)
+        return None
 
-    def next_at_once(self) -> Made | None:
+    async def _arrival(self, lane: Lane) -> None:
+        """Wait for a letter; one that cannot be this lane's now is left to another connection that waits."""
+        lane.share.idle += 1
+        try:
+            await self.backlog.arrival()
+        finally:
+            lane.share.idle -= 1
+        if lane.closed or not lane.ready():
+            self.backlog.wake()
+
+    def next_at_once(self, lane: Lane) -> Made | None:
         """Hand out the next letter if there is one, made if that needs no waiting; make a few more beside it."""
+        if not lane.ready():
+            return None
         if not self._pile:
             now = self.kit.clock.now()
             while len(self._pile) < _AT_ONCE and (letter := self.backlog.take()) is not None:
                 filled = self._made(letter) if letter.valid_until > now else None
                 self._pile.append(Made(letter, None, None) if filled is None else Made.of(letter, filled))
-        return self._pile.popleft() if self._pile else None
+        if not self._pile:
+            return None
+        lane.took()
+        return self._pile.popleft()
+
+    def give_back(self, letter: Claimed) -> None:
+        """Take back a letter that a lane took and could not carry: it is any other's."""
+        self.backlog.give_back(letter)
+
+    def let_go(self) -> None:
+        """Hand what is still in hand back to the ledger, uncharged."""
+        letters = [made.letter for made in self._pile]
+        self._pile.clear()
+        while (letter := self.backlog.take()) is not None:
+            letters.append(letter)
+        for letter in letters:
+            self.committer.let_go(letter.id, letter.claim_no)
+            self.backlog.landed(letter)
+
+    def _any(self) -> bool:
+        return bool(self._pile or len(self.backlog))
 
     def _made(self, letter: Claimed) -> Filled | None:
         try:

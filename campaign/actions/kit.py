@@ -1,15 +1,16 @@
-"""What every verb is handed: settings, store, clock, keys, renderer, transport, doorbell.
+"""What every verb is handed: settings, store, clock, keys, renderer, relays, doorbell.
 
 It never does anything itself.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from campaign.clock import Clock
-from campaign.domain.errors import NotReady
+from campaign.domain.errors import NotFound, NotReady
+from campaign.domain.pace import Limits
 from campaign.keys import Keyring
 from campaign.mail.renderer import Renderer
 from campaign.mail.transport import Transport
@@ -33,6 +34,22 @@ class SilentDoorbell:
 
 
 @dataclass(frozen=True, slots=True)
+class Relay:
+    """One relay: the way to it, its share of the letters, and how many connections and letters it takes."""
+
+    transport: Transport
+    weight: int = 1
+    connections: int | None = None
+    """None follows CAMPAIGN_CONNECTIONS."""
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def name(self) -> str:
+        """What the ledger and the reports call it."""
+        return self.transport.name
+
+
+@dataclass(frozen=True, slots=True)
 class Kit:
     """The tools of a verb."""
 
@@ -44,10 +61,18 @@ class Kit:
     doorbell: Doorbell
     operator: str
     """Who does it: `local:<user>` at a command line, `web` for subscribers, `daemon` for what happens by itself."""
-    transport: Transport | None = None
+    relays: tuple[Relay, ...] = ()
 
-    def relay(self) -> Transport:
-        """Return the relay, or say that none is configured."""
-        if self.transport is None:
-            raise NotReady("No relay is configured.", remedy="Set CAMPAIGN_SMTP_URL in .env.")
-        return self.transport
+    def require_relays(self) -> tuple[Relay, ...]:
+        """Return the relays, or say that none is configured."""
+        if not self.relays:
+            raise NotReady("No relay is configured.", remedy="Set CAMPAIGN_SMTP_URL in .env, or write relays.toml.")
+        return self.relays
+
+    def relay(self, name: str) -> Relay:
+        """Return the relay of that name, or say which there are."""
+        for relay in self.require_relays():
+            if relay.name == name:
+                return relay
+        msg = f"There is no relay {name!r}."
+        raise NotFound(msg, remedy=f"There are: {', '.join(relay.name for relay in self.relays)}.")

@@ -1,4 +1,4 @@
-"""Sends what is due: claims letters ahead, and keeps the connections of the relay supplied until nothing is left.
+"""Sends what is due: claims letters ahead, and keeps the connections of all relays supplied until nothing is left.
 
 It never decides what becomes of a letter: `carrying` does, and `committing` writes it down.
 """
@@ -17,7 +17,7 @@ from campaign.actions.committing import Committer
 from campaign.actions.desk import Desk
 from campaign.actions.filling import Filling
 from campaign.actions.kit import Kit
-from campaign.actions.lanes import Lane
+from campaign.actions.lanes import Drain, Lane
 from campaign.logs import get_log
 from campaign.store import ledger, waves
 from campaign.store.engine import Transaction
@@ -44,15 +44,24 @@ class Sender:
         self._filling = Filling(kit)
 
     async def drain(self, stopping: asyncio.Event) -> int:
-        """Send until nothing is due, the relay rests, or `stopping` is set; return how many letters were taken."""
-        lane = Lane(self._kit, self._kit.relay(), stopping)
-        if await lane.is_resting():
+        """Send until nothing is due, no relay is open, or `stopping` is set; return how many letters were taken."""
+        drain = Drain(self._kit, stopping)
+        lanes = await drain.look()
+        if drain.closed:
             return 0
         desk = Desk(self._kit, self._committer, self._filling, Backlog(_LOW))
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._kit.settings.connections):
-                group.create_task(Carrier(desk, lane).run())
-            taken = await _Feeder(desk, lane, self._owner).run()
+
+            def opened(lanes: list[Lane]) -> None:
+                for lane in lanes:
+                    for _ in range(lane.connections):
+                        group.create_task(Carrier(desk, lane).run())
+
+            opened(lanes)
+            watching = group.create_task(drain.watch(opened))
+            taken = await _Feeder(desk, drain, self._owner).run()
+            watching.cancel()
+        desk.let_go()
         await asyncio.gather(*desk.unwritten)
         return taken
 
@@ -60,20 +69,20 @@ class Sender:
 class _Feeder:
     """Claims in turn from the service mail and from each sending edition, a little ahead of the connections."""
 
-    def __init__(self, desk: Desk, lane: Lane, owner: str) -> None:
+    def __init__(self, desk: Desk, drain: Drain, owner: str) -> None:
         self._kit, self._committer, self._backlog = desk.kit, desk.committer, desk.backlog
-        self._lane, self._owner = lane, owner
+        self._drain, self._owner = drain, owner
         self._positions: dict[int | None, Position | None] = {}
 
     async def run(self) -> int:
-        """Feed until nothing is due and nothing flies, or the lane closes; return how many letters were claimed.
+        """Feed until nothing is due and nothing flies, or no lane is open; return how many letters were claimed.
 
         What falls due while the last replies are awaited is claimed, too: a relay may take ten minutes for one.
         A database that is away ends the feeding, never the letters that fly: the next tick goes on.
         """
         taken = 0
         try:
-            while not self._lane.closed:
+            while not self._drain.closed:
                 if not self._hungry:
                     await self._moved()
                     continue
@@ -95,7 +104,7 @@ class _Feeder:
     def _hungry(self) -> bool:
         """Whether more letters should be in hand: few are, or they go to fewer domains than there are connections."""
         held = len(self._backlog)
-        return held < _LOW or (held < _MOST and self._backlog.domains < self._kit.settings.connections)
+        return held < _LOW or (held < _MOST and self._backlog.domains < self._drain.connections)
 
     async def _moved(self) -> None:
         """Wait until letters have left or landed; a short while at most, because others may have fallen due."""

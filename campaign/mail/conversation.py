@@ -34,6 +34,7 @@ class SmtpConversation:
         self._needs_reset = False
         self._busy = False
         self._proposed: Proposal | None = None
+        self.welcome = extensions.welcome()
         self.delivered = 0
         self.opened_at = asyncio.get_running_loop().time()
 

@@ -215,9 +215,17 @@ class SmtpTransport:
         if protocol is None or transport is None or transport.is_closing():
             raise self._fault(Answer(Phase.EHLO, None, DROP))
         leftover = bytes(protocol._buffer)  # noqa: SLF001 -- there is no public way; its version is pinned
-        return SmtpConversation(
+        talk = SmtpConversation(
             Dialogue(cast(asyncio.Transport, transport), leftover), extensions, self._options.timeouts
         )
+        secured = transport.get_extra_info("ssl_object")
+        talk.welcome = extensions.welcome(
+            tls=secured and secured.version(),
+            cipher=secured and secured.cipher()[0],
+            auth=tuple(sorted(smtp.server_auth_methods)),
+            signed_in=self._options.username is not None,
+        )
+        return talk
 
     @contextmanager
     def _reporting(self, phase: Phase) -> Iterator[None]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from campaign.domain.replies import Answer, Phase, Reply
-from campaign.mail.transport import Envelope
+from campaign.mail.transport import Envelope, Welcome
 
 DATA: Final = b"DATA\r\n"
 
@@ -73,6 +73,12 @@ class Extensions:
             size="size" in keywords,
             size_limit=(int(limit) or None) if known else None,
         )
+
+    def welcome(self, **more: Any) -> Welcome:
+        """Return what the server offered, with `more` that was learned on the way in."""
+        plain = {"tls": None, "cipher": None, "auth": (), "signed_in": False}
+        offered = {"size_limit": self.size_limit, "pipelining": self.pipelining, "smtputf8": self.smtputf8}
+        return Welcome(**{**plain, **offered, **more})
 
     def refusal(self, envelope: Envelope, body: bytes) -> Answer | None:
         """Answer for the server where it has already said that it cannot do this."""

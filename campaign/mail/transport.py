@@ -35,8 +35,25 @@ class Envelope(NamedTuple):
     recipient: Address
 
 
+class Welcome(NamedTuple):
+    """What a relay offered when it let us in. `tls` and `cipher` are None on a line in the open."""
+
+    tls: str | None
+    cipher: str | None
+    auth: tuple[str, ...]
+    signed_in: bool
+    size_limit: int | None
+    pipelining: bool
+    smtputf8: bool
+
+
 class Conversation(Protocol):
     """One open connection to a relay, signed in and ready. It carries one letter at a time."""
+
+    @property
+    def welcome(self) -> Welcome:
+        """What the relay offered."""
+        ...
 
     @property
     def size_limit(self) -> int | None:

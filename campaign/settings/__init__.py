@@ -17,12 +17,25 @@ from campaign.domain.addresses import Address
 from campaign.domain.errors import BadInput, SettingsMissing
 from campaign.settings import values
 from campaign.settings.layers import HOME, PREFIX, Mistake, Reading
+from campaign.settings.relays import FILE, MAIN, Domains, RelaySettings, read_relays
 from campaign.settings.values import HostPort, Mailbox
 
-__all__ = ["HostPort", "Mailbox", "Mistake", "Settings", "SettingsWrong", "load_settings"]
+__all__ = [
+    "Domains",
+    "HostPort",
+    "Mailbox",
+    "Mistake",
+    "RelaySettings",
+    "Settings",
+    "SettingsWrong",
+    "load_settings",
+]
 
 SECRETS: Final = frozenset({"secret_key", "suppression_key", "seal_key", "database_url", "smtp_url"})
 """Settings that are shown without their secret, and that may be given as a file (`CAMPAIGN_SMTP_URL_FILE`)."""
+
+IN_TABLES: Final = frozenset({"relays", "domains"})
+"""Settings that are tables of `config/relays.toml`, and no variables."""
 
 _KEY: Final = "32 random bytes as URL-safe base64, made by campaign init"
 _FOLLOWS: Final = "default_factory_not_called"
@@ -54,6 +67,11 @@ def _default_contact(data: dict[str, Any]) -> Address | None:
 def _default_organisation(data: dict[str, Any]) -> str:
     """Call the organisation what the sender calls itself."""
     return (sender.name or sender.address.domain) if (sender := data.get("sender")) else ""
+
+
+def _main_relay(data: dict[str, Any]) -> tuple[RelaySettings, ...]:
+    """Take the one relay that CAMPAIGN_SMTP_URL names."""
+    return (RelaySettings(name=MAIN, url=data["smtp_url"]),) if data.get("smtp_url") else ()
 
 
 def _lower(value: Any) -> Any:
@@ -101,6 +119,8 @@ class Settings(BaseSettings):
         "smtp://user:password@mail.example.org:587?tls=required"
     )
     connections: int = _like("10", default=10, ge=1, le=200)
+    relays: tuple[RelaySettings, ...] = Field(default_factory=_main_relay)
+    domains: Annotated[Domains, PlainValidator(lambda value: value)] = Field(default_factory=Domains)
     max_attempts: int = _like("20", default=20, ge=1, le=1000)
     valid_hours: int = _like("48", default=48, ge=1, le=24 * 30)
     letters_a_week: int = _like("2", default=2, ge=0, le=1000)
@@ -140,14 +160,18 @@ class Settings(BaseSettings):
         found = []
         if self.base_url and urlsplit(self.base_url).scheme == "http":
             found.append("CAMPAIGN_BASE_URL is http://, so the links in letters only work on this machine.")
-        relay = urlsplit(self.smtp_url or "")
-        if "tls=none" in relay.query and not values.is_loopback(relay.hostname):
-            found.append("CAMPAIGN_SMTP_URL says tls=none, so letters and the password travel in the open.")
+        for relay in self.relays:
+            if relay.in_the_open:
+                where = "CAMPAIGN_SMTP_URL" if self.smtp_url else f"The relay {relay.name}"
+                found.append(f"{where} says tls=none, so letters and the password travel in the open.")
         return tuple(found)
 
     def require(self, *names: str) -> None:
-        """Raise SettingsMissing: it names all of `names` (attributes) that are not set, and the lines that set them."""
-        missing = [name for name in names if not getattr(self, name)]
+        """Raise SettingsMissing: it names all of `names` (attributes) that are not set, and the lines that set them.
+
+        A relay that `config/relays.toml` names is as good as `smtp_url`.
+        """
+        missing = [name for name in names if not getattr(self, "relays" if name == "smtp_url" else name)]
         if not missing:
             return
         keys = [name for name in missing if name.endswith(("_key", "_keys"))]
@@ -160,7 +184,10 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, str]:
         """Give every setting as text by the name of its variable, without secrets."""
-        return {_variable(name): _redacted(getattr(self, name)) for name in type(self).model_fields}
+        fields = type(self).model_fields.keys() - IN_TABLES
+        shown = {_variable(name): _redacted(getattr(self, name)) for name in type(self).model_fields if name in fields}
+        relays = () if self.smtp_url else self.relays
+        return shown | {f"relays.{relay.name} (config/{FILE})": relay.shown() for relay in relays}
 
     def __repr__(self) -> str:
         """Show no secret, wherever this ends up."""
@@ -176,13 +203,14 @@ def load_settings(home: Path | None = None, environ: Mapping[str, str] = os.envi
     counts as not set. Raises SettingsWrong with every mistake in every place.
     """
     home = (home or Path(environ.get(HOME) or ".")).expanduser().absolute()
-    reading = Reading(home, frozenset(map(_setting, Settings.model_fields)) - {"home"}, SECRETS)
+    reading = Reading(home, frozenset(map(_setting, Settings.model_fields)) - {"home"} - IN_TABLES, SECRETS)
     reading.environment(environ)
     reading.dotenv()
     reading.toml()
+    tables = read_relays(reading, any("smtp_url" in layer.values for layer in reading.layers))
     sources = tuple(InitSettingsSource(Settings, dict(layer.values)) for layer in reading.layers)
     try:
-        settings = Settings(_build_sources=((InitSettingsSource(Settings, {"home": home}), *sources), {}))
+        settings = Settings(_build_sources=((InitSettingsSource(Settings, {"home": home, **tables}), *sources), {}))
     except ValidationError as error:
         details = [detail for detail in error.errors() if detail["type"] != _FOLLOWS]
         mistakes = [*reading.mistakes, *(_mistake(detail, reading) for detail in details)]

@@ -18,6 +18,8 @@ PREFIX: Final = "CAMPAIGN_"
 HOME: Final = f"{PREFIX}HOME"
 _FILE: Final = "_FILE"
 _MAX_BYTES: Final = 1_000_000
+_OWN: Final = frozenset({"relays.toml"})
+"""Files of the folder `config` that are read by themselves: they hold tables instead of settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Reading:
 
     def dotenv(self) -> None:
         """Read `.env` in the home; names that do not begin with CAMPAIGN_ are other people's."""
-        text = self._text(self.home / ".env")
+        text = self.text(self.home / ".env")
         pairs: dict[str, str] = {}
         for binding in parse_stream(io.StringIO(text)):
             if binding.error or (binding.key and binding.value is None):
@@ -77,26 +79,33 @@ class Reading:
         """Read `config/*.toml` of the home, then the shipped `default.toml`.
 
         A file named like a shipped one that is not `default.toml` (key_dates.toml, helplines.toml) overlays that one
-        and holds no settings. Files are read in the order of their names; the later name wins.
+        and holds no settings; nor does relays.toml. Files are read in the order of their names; the later name wins.
         """
         shipped = asset("config")
         folder = self.home / "config"
         own = sorted(folder.glob("*.toml"), reverse=True) if folder.is_dir() else []
         for path in own:
-            if path.name == "default.toml" or not (shipped / path.name).exists():
+            if path.name == "default.toml" or (path.name not in _OWN and not (shipped / path.name).exists()):
                 self._table(path, f"config/{path.name}")
         self._table(shipped / "default.toml", "the shipped config/default.toml")
+
+    def own_table(self, name: str) -> dict[str, Any]:
+        """Read a file of the folder `config` in the home that is no list of settings; nothing when it is not there."""
+        return self._toml(self.home / "config" / name, f"config/{name}")
 
     def where(self, setting: str) -> str:
         """Name the place whose value counts."""
         return next((layer.where for layer in self.layers if setting in layer.values), "default")
 
-    def _table(self, path: Path, where: str) -> None:
+    def _toml(self, path: Path, where: str) -> dict[str, Any]:
         try:
-            table = tomllib.loads(self._text(path))
+            return tomllib.loads(self.text(path))
         except tomllib.TOMLDecodeError as error:
             self._wrong("the file", where, f"it is not TOML: {error}")
-            return
+            return {}
+
+    def _table(self, path: Path, where: str) -> None:
+        table = self._toml(path, where)
         for name in sorted(table.keys() - self.known):
             self._unknown(name, where, self.known)
         self.layers.append(Layer(where, {name: value for name, value in table.items() if name in self.known}))
@@ -109,11 +118,11 @@ class Reading:
             shown = f"{PREFIX}{name.upper()}"
             if setting in values:
                 self._wrong(shown, where, f"{PREFIX}{setting.upper()} is set as well", "Keep one of the two.")
-            elif text := self._text(self.home / path, shown, where).strip():
+            elif text := self.text(self.home / path, shown, where).strip():
                 values[setting] = text
         self.layers.append(Layer(where, values))
 
-    def _text(self, path: Path, setting: str = "the file", where: str = "") -> str:
+    def text(self, path: Path, setting: str = "the file", where: str = "") -> str:
         """Read a small UTF-8 file; a missing one is a mistake only where somebody pointed at it."""
         try:
             with path.open("rb") as stream:

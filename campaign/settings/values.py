@@ -181,14 +181,14 @@ def read_base_url(value: Any) -> str:
 
 
 def read_smtp_url(value: Any) -> str:
-    """Check `smtp://user:password@host:port?tls=required|implicit|none` and return it as it was written."""
+    """Check `smtp://user:password@host:port?tls=required|implicit|none&cafile=FILE&hello=NAME`; return it."""
     text = read_line(value)
     parts = _split(text)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     if parts.scheme != "smtp" or not parts.hostname or parts.path.strip("/") or parts.fragment:
         msg = "it is not like smtp://user:password@host:port?tls=required"
         raise ValueError(msg)
-    if unknown := sorted(query.keys() - {"tls"}):
+    if unknown := sorted(query.keys() - {"tls", "cafile", "hello"}):
         msg = f"it has an option that does not exist: {', '.join(unknown)}"
         raise ValueError(msg)
     if query.get("tls", "required") not in _TLS:

@@ -15,7 +15,7 @@ from campaign.domain.editions import AT_WORK, FREEZE_LEAD, CampaignState, Editio
 from campaign.store.engine import Transaction
 from campaign.store.ledger import sending_editions
 from campaign.store.moves import edition_is_open, in_state
-from campaign.store.relays import MAIN_RELAY, paused_until
+from campaign.store.relays import next_rested
 from campaign.store.schema.ledger import campaigns, deliveries, editions, waves
 
 _D: Final = deliveries.c
@@ -30,7 +30,7 @@ async def next_instant(tx: Transaction, now: datetime) -> datetime | None:
     for source in [None, *await sending_editions(tx)]:
         mine = _D.edition_id.is_(None) if source is None else _D.edition_id == source
         found.append(await _first(tx, _waiting(mine, now)))
-    found.append(await paused_until(tx, MAIN_RELAY))
+    found.append(await next_rested(tx, now))
     return min((instant for instant in found if instant is not None and instant > now), default=None)
 
 

@@ -1,4 +1,4 @@
-"""Statements about relays: how often one failed in a row, and until when it rests. It never talks to one."""
+"""Statements about relays: how often one failed in a row, until when it rests, who paused it. It never talks to one."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from campaign.store.dialects import insert_into
 from campaign.store.engine import Transaction
 from campaign.store.schema.ledger import relays
 
 _R: Final = relays.c
-MAIN_RELAY: Final = "main"
 _FAULTS: Final = 3
 _SHORTEST: Final = timedelta(seconds=30)
 _LONGEST: Final = timedelta(minutes=15)
@@ -21,17 +20,23 @@ _LONGEST: Final = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """One relay as the ledger knows it."""
+    """One relay as the ledger knows it: it rests `paused_until` after faults, and for good while somebody paused it."""
 
     name: str
-    paused_until: datetime | None
-    reason: str
-    faults: int
+    paused_until: datetime | None = None
+    reason: str = ""
+    faults: int = 0
+    paused_by: str | None = None
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether letters may go there."""
+        return self.paused_by is None and (self.paused_until is None or self.paused_until <= now)
 
 
 async def every(tx: Transaction) -> list[Relay]:
-    """Return all relays that ever failed."""
-    return [Relay(row.name, row.paused_until, row.reason, row.faults) for row in await tx.execute(select(relays))]
+    """Return all relays that ever failed or were paused."""
+    columns = [_R[name] for name in Relay.__dataclass_fields__]
+    return [Relay(*row) for row in await tx.execute(select(*columns).order_by(_R.name))]
 
 
 async def fault(tx: Transaction, name: str, reason: str, now: datetime, *, stop: bool = False) -> datetime | None:
@@ -39,8 +44,7 @@ async def fault(tx: Transaction, name: str, reason: str, now: datetime, *, stop:
 
     `stop` is for faults of our own settings (wrong password, sender refused): it rests the longest time at once.
     """
-    first = insert_into(tx, relays).values(name=name, faults=0, reason="").on_conflict_do_nothing()
-    await tx.execute(first)
+    await _know(tx, name)
     resting = await paused_until(tx, name)
     if resting is not None and resting > now:  # every connection of a lane meets the same fault at the same time
         return resting
@@ -54,11 +58,37 @@ async def fault(tx: Transaction, name: str, reason: str, now: datetime, *, stop:
 
 
 async def well(tx: Transaction, name: str) -> None:
-    """Forget the faults of a relay that works."""
+    """Forget the faults of a relay that works; who paused it still has."""
     await tx.execute(update(relays).where(_R.name == name).values(faults=0, paused_until=None, reason=""))
 
 
+async def pause(tx: Transaction, name: str, by: str) -> bool:
+    """Let nothing more go to a relay until somebody resumes it; return False when it was paused already."""
+    await _know(tx, name)
+    paused = update(relays).where(_R.name == name, _R.paused_by.is_(None)).values(paused_by=by)
+    return (await tx.execute(paused.returning(_R.name))).scalar_one_or_none() is not None
+
+
+async def resume(tx: Transaction, name: str) -> Relay | None:
+    """Let letters go to a relay again, and forget its faults; return how it stood, None for an unheard-of one."""
+    found = next((one for one in await every(tx) if one.name == name), None)
+    changed = {"paused_by": None, "paused_until": None, "faults": 0, "reason": ""}
+    await tx.execute(update(relays).where(_R.name == name).values(changed))
+    return found
+
+
 async def paused_until(tx: Transaction, name: str) -> datetime | None:
-    """Return until when a relay rests, if it does."""
+    """Return until when a relay rests after faults, if it does."""
     until: datetime | None = (await tx.execute(select(_R.paused_until).where(_R.name == name))).scalar_one_or_none()
     return until
+
+
+async def next_rested(tx: Transaction, now: datetime) -> datetime | None:
+    """Return when the next relay has rested, if one rests that nobody paused."""
+    resting = select(func.min(_R.paused_until)).where(_R.paused_until > now, _R.paused_by.is_(None))
+    instant: datetime | None = (await tx.execute(resting)).scalar_one_or_none()
+    return instant
+
+
+async def _know(tx: Transaction, name: str) -> None:
+    await tx.execute(insert_into(tx, relays).values(name=name, faults=0, reason="").on_conflict_do_nothing())

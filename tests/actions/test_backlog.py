@@ -78,11 +78,25 @@ def test_every_letter_comes_out_once_whatever_lands_when(story: list[tuple[int, 
 
 async def test_who_waits_is_woken_by_a_letter_and_by_the_end() -> None:
     backlog = Backlog()
-    waiting = [asyncio.create_task(backlog.next()) for _ in range(3)]
+    waiting = [asyncio.create_task(backlog.arrival()) for _ in range(3)]
     await asyncio.sleep(0)
     backlog.put([letter(1, "example.org")])
     await asyncio.sleep(0)
+    assert [task.done() for task in waiting] == [True, False, False]
     backlog.close()
-    found = await asyncio.gather(*waiting)
-    assert [one.id for one in found if one] == [1]
-    assert found.count(None) == 2
+    await asyncio.wait_for(asyncio.gather(*waiting), 1)
+    await asyncio.wait_for(backlog.arrival(), 1)
+
+
+async def test_a_letter_that_is_given_back_is_the_next_to_its_domain_and_wakes_somebody() -> None:
+    backlog = Backlog()
+    backlog.put([letter(n, "example.org") for n in range(3)])
+    first = backlog.take()
+    assert first is not None
+    waiting = asyncio.create_task(backlog.arrival())
+    await asyncio.sleep(0)
+    backlog.give_back(first)
+    backlog.landed(first)
+    await asyncio.wait_for(waiting, 1)
+    assert (len(backlog), backlog.aloft) == (3, 0)
+    assert [one.id for one in (backlog.take(), backlog.take(), backlog.take()) if one] == [0, 1, 2]

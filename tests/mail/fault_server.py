@@ -23,9 +23,14 @@ class Act:
 
     words: bytes = b""
     then: str = "go on"
+    seconds: float = 0.0
 
     def and_then(self, what: str) -> Act:
         return replace(self, then=what)
+
+    def after(self, seconds: float) -> Act:
+        """Let the server think before it says so."""
+        return replace(self, seconds=seconds)
 
 
 DROP, RESET, HANG = Act(then="drop"), Act(then="reset"), Act(then="hang")
@@ -124,6 +129,7 @@ class FaultServer:
     async def _act(self, writer: asyncio.StreamWriter, moment: str, usual: Act) -> bytes:
         acts = self.script.get(moment, [usual])
         act = acts.pop(0) if len(acts) > 1 else acts[0]
+        await asyncio.sleep(act.seconds)
         writer.write(act.words)
         await writer.drain()
         if act.then == "hang":

@@ -499,3 +499,19 @@ async def test_a_reply_that_races_our_dot_is_told_as_it_was_met(sink: Callable[.
         met = (answer.phase, judge(answer, first_attempt=True).outcome)
         assert met in [(Phase.BODY, Outcome.REFUSED), (Phase.DOT, Outcome.REFUSED), (Phase.DOT, Outcome.IN_DOUBT)]
         assert token.asked or answer.phase is Phase.BODY
+
+
+async def test_what_a_relay_offered_is_known_afterwards(certificate: Certificate) -> None:
+    offers = ("PIPELINING", "SIZE 5000", "AUTH PLAIN LOGIN")
+    options = {"cafile": str(certificate.cafile), "username": "user", "password": "secret"}
+    async with (
+        FaultServer(offers, tls=certificate.server(), auth=say("235 2.7.0 Welcome")) as server,
+        conversation(server.port, LONG, tls=Tls.IMPLICIT, **options) as talk,
+    ):
+        welcome = talk.welcome
+    assert (welcome.tls or "").startswith("TLSv1.")
+    assert welcome.cipher
+    assert (welcome.auth, welcome.signed_in, welcome.size_limit) == (("login", "plain"), True, 5000)
+    assert (welcome.pipelining, welcome.smtputf8) == (True, False)
+    async with FaultServer(()) as server, conversation(server.port) as talk:
+        assert talk.welcome == (None, None, (), False, None, False, False)

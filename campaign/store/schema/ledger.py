@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -197,7 +199,33 @@ relays = Table(
     Column("paused_until", Instant),
     Column("reason", Text, nullable=False, server_default=""),
     Column("faults", Integer, nullable=False, server_default="0"),
+    Column("paused_by", String(100)),
 )
+
+paces = Table(
+    "paces",
+    METADATA,
+    Column("relay", String(40), primary_key=True),
+    Column("domain", String(255), primary_key=True),
+    Column("paused_by", String(100)),
+    Column("paused_until", Instant),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("rate", Float),
+    Column("parallel", Integer),
+    Column("changed_at", Instant, nullable=False),
+)
+"""What is different for one recipient domain at one relay: a pause, or a pace that it asked for."""
+
+permits = Table(
+    "permits",
+    METADATA,
+    Column("relay", String(40), primary_key=True),
+    Column("domain", String(255), primary_key=True),
+    Column("span", String(20), primary_key=True),
+    Column("free_at", BigInteger, nullable=False),
+    Column("buckets", JSON, nullable=False),
+)
+"""One row for each limit, of a relay (no domain) or of a domain at it: what was granted, by whichever worker."""
 
 instance = Table(
     "instance",

@@ -1,0 +1,151 @@
+"""Several relays in one drain: shares by weight, nobody waits for a slow one, and who fails leaves its letters."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from campaign.actions import campaigning, freezing, planning, publishing, steering
+from campaign.actions.kit import Kit, Relay
+from campaign.actions.sending import sender
+from campaign.clock import SystemClock
+from campaign.domain.campaigns import Definition
+from campaign.domain.delivery import State
+from campaign.mail.smtp import SmtpOptions, SmtpTransport, Tls
+from campaign.mail.terms import PhaseTimeouts
+from campaign.store import agenda, relays
+from campaign.store.engine import Store
+from campaign.store.schema.ledger import deliveries
+from tests.builders import Reader, a_kit, some_readers
+from tests.mail.fault_server import ALL_OFFERS, FaultServer, say
+
+EVERY = Definition(every="first monday", lists=("supporters",), zone="UTC")
+OK = say("250 2.0.0 Ok: queued")
+
+
+def a_relay(name: str, server: FaultServer, weight: int = 1, connections: int = 4, **options: str) -> Relay:
+    patience = PhaseTimeouts(connect=5, greeting=5, ehlo=5, auth=5, mail=10, rcpt=10, data=10, body=10, dot=10)
+    where = SmtpOptions("127.0.0.1", server.port, tls=Tls.NONE, name=name, hello="test", timeouts=patience, **options)  # type: ignore[arg-type]  # options of a test
+    return Relay(SmtpTransport(where), weight=weight, connections=connections)
+
+
+async def a_sending_kit(store: Store, home: Path, ways: Sequence[Relay], people: int) -> Kit:
+    kit = a_kit(store, SystemClock(), home, ways)
+    await some_readers(kit, [Reader(n) for n in range(1, people + 1)])
+    await publishing.import_starters(kit)
+    await campaigning.create(kit, "news", EVERY)
+    await campaigning.approve(kit, "news")
+    await planning.send_now(kit, "news")
+    await freezing.freeze_due(kit)
+    await freezing.start_due(kit)
+    return kit
+
+
+async def drain(kit: Kit) -> None:
+    async with sender(kit, "worker") as post:
+        await asyncio.wait_for(post.drain(asyncio.Event()), 30)
+    await kit.renderer.aclose()
+
+
+async def outcomes(kit: Kit) -> Counter[tuple[State, str, int]]:
+    """How many letters came to which end, by which relay, in how many attempts."""
+    d = deliveries.c
+    async with kit.store.read() as tx:
+        return Counter((row[0], row[1], row[2]) for row in await tx.execute(select(d.state, d.relay, d.attempts)))
+
+
+async def test_letters_are_shared_by_weight(store: Store, home: Path) -> None:
+    quick = OK.after(0.005)
+    async with FaultServer(dot=quick) as one, FaultServer(dot=quick) as two:
+        kit = await a_sending_kit(store, home, [a_relay("one", one, 3), a_relay("two", two, 1)], people=160)
+        await drain(kit)
+    assert len(one.held) + len(two.held) == 160
+    assert 105 <= len(one.held) <= 135, "three quarters, give or take what flies when the last letter is taken"
+    assert await outcomes(kit) == {
+        (State.ACCEPTED, "one", 1): len(one.held),
+        (State.ACCEPTED, "two", 1): len(two.held),
+    }
+
+
+async def test_a_slow_relay_holds_no_other_back(store: Store, home: Path) -> None:
+    async with FaultServer(dot=OK.after(1.0)) as slow, FaultServer() as quick:
+        kit = await a_sending_kit(store, home, [a_relay("slow", slow, 9), a_relay("quick", quick, 1)], people=80)
+        began = time.monotonic()
+        await drain(kit)
+    assert len(slow.held) <= 12, "nine tenths would be 72"
+    assert len(quick.held) >= 68
+    assert time.monotonic() - began < 5
+
+
+async def test_wrong_credentials_stop_one_lane_and_no_letter_is_charged(store: Store, home: Path) -> None:
+    offers = (*ALL_OFFERS, "AUTH PLAIN")
+    refuses = say("535 5.7.8 Wrong password for reader-09@example.org")
+    async with FaultServer(offers, auth=refuses) as locked, FaultServer() as good:
+        ways = [a_relay("locked", locked, username="u", password="hunter2"), a_relay("good", good)]
+        kit = await a_sending_kit(store, home, ways, people=20)
+        await drain(kit)
+    assert await outcomes(kit) == {(State.ACCEPTED, "good", 1): 20}
+    assert locked.held == []
+    first, second = await steering.standings(kit)
+    assert (first.state, second.state) == ("resting", "open")
+    assert first.known.reason.startswith("auth: 535 5.7.8 Wrong password")
+    assert "reader-09" not in first.known.reason
+    now = kit.clock.now()
+    async with kit.store.read() as tx:
+        assert await agenda.next_instant(tx, now) == first.known.paused_until, "what wakes the daemon"
+
+
+async def test_a_relay_that_drops_every_line_leaves_its_letters_to_the_others(store: Store, home: Path) -> None:
+    async with FaultServer(greeting=say("421 4.3.2 Not now").and_then("drop")) as down, FaultServer() as good:
+        kit = await a_sending_kit(store, home, [a_relay("down", down, 5), a_relay("good", good)], people=20)
+        await drain(kit)
+    assert await outcomes(kit) == {(State.ACCEPTED, "good", 1): 20}
+
+
+async def test_a_relay_that_rested_takes_part_again_while_the_drain_lasts(store: Store, home: Path) -> None:
+    async with FaultServer() as back, FaultServer(dot=OK.after(0.1)) as good:
+        kit = await a_sending_kit(store, home, [a_relay("back", back), a_relay("good", good, connections=1)], people=60)
+        async with kit.store.begin() as tx:
+            await relays.fault(tx, "back", "greeting: 421", kit.clock.now(), stop=True)
+        async with sender(kit, "worker") as post:
+            draining = asyncio.create_task(post.drain(asyncio.Event()))
+            await asyncio.wait_for(good.at_dot.wait(), 10)
+            assert back.connections == 0
+            await steering.resume(kit, "back")
+            await asyncio.wait_for(draining, 30)
+        await kit.renderer.aclose()
+    assert len(back.held) > len(good.held)
+    assert len(back.held) + len(good.held) == 60
+
+
+@pytest.mark.parametrize("others", [True, False], ids=["beside another", "alone"])
+async def test_a_pause_is_noticed_by_a_drain_that_runs(store: Store, home: Path, others: bool) -> None:
+    async with FaultServer(dot=OK.after(0.1)) as held, FaultServer(dot=OK.after(0.04)) as good:
+        ways = [a_relay("held", held, connections=1)]
+        ways += [a_relay("good", good, connections=1)] if others else []
+        kit = await a_sending_kit(store, home, ways, people=60)
+        async with sender(kit, "worker") as post:
+            draining = asyncio.create_task(post.drain(asyncio.Event()))
+            await asyncio.wait_for(held.at_dot.wait(), 10)
+            assert await steering.pause(kit, "held")
+            assert not await steering.pause(kit, "held"), "once is enough"
+            await asyncio.sleep(1.5)
+            at_most = len(held.held) + 1
+            await asyncio.wait_for(draining, 30)
+            assert len(held.held) <= at_most
+            assert await post.drain(asyncio.Event()) == 0 or others
+        found = await outcomes(kit)
+        assert sum(found.values()) == 60
+        if others:
+            assert {(state, attempts) for state, _, attempts in found} == {(State.ACCEPTED, 1)}
+        else:
+            assert found[State.QUEUED, "", 0] == 60 - len(held.held), "uncharged, and nobody's"
+            assert await steering.resume(kit, "held")
+            assert not await steering.resume(kit, "held")
+        await kit.renderer.aclose()
