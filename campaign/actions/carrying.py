@@ -172,10 +172,9 @@ def _token(letter: Claimed, filled: Filled, relay: str) -> Token:
     return Token(
         letter.id,
         letter.claim_no,
-        letter.edition_id,
         filled.variant,
         personal.message_id,
         personal.date,
-        filled.name_sealed,
         relay,
+        letter.edition_id,
     )

@@ -37,7 +37,6 @@ class Filled(NamedTuple):
     personal: Personal
     body: bytes
     variant: str
-    name_sealed: bytes | None
     return_path: str
 
 
@@ -57,9 +56,9 @@ class Filling:
             raise LetterRefused("The address was erased.")
         variant = letter.variant or await self._variant(letter)
         compiled = await self._at_hand(letter, variant)
-        sealed, personal = self._personal(letter)
+        personal = self._personal(letter)
         body = await compose(self._kit.renderer, compiled, personal)
-        return Filled(personal, body, variant, sealed, self._return_path())
+        return Filled(personal, body, variant, self._return_path())
 
     def at_once(self, letter: Claimed) -> Filled | None:
         """Do the same without waiting for anything; None where that cannot be done."""
@@ -69,8 +68,8 @@ class Filling:
         compiled = self._compiled.get(variant) if variant else None
         if variant is None or compiled is None or compiled.per_person:
             return None
-        sealed, personal = self._personal(letter)
-        return Filled(personal, fill(compiled, personal), variant, sealed, self._return_path())
+        personal = self._personal(letter)
+        return Filled(personal, fill(compiled, personal), variant, self._return_path())
 
     async def _variant(self, letter: Claimed) -> str:
         if letter.edition_id is not None and letter.edition_id not in self._variants:
@@ -107,19 +106,17 @@ class Filling:
             self._compiled[variant] = compiled
         return self._compiled[variant]
 
-    def _personal(self, letter: Claimed) -> tuple[bytes | None, Personal]:
-        """Return what is this person's: name, date and Message-ID of the first token where there was one.
+    def _personal(self, letter: Claimed) -> Personal:
+        """Return what is this person's: date and Message-ID of the first token where there was one.
 
-        A letter that asks to confirm names nobody: the mailbox may be a stranger's, and the name a joker's words.
         A seal that does not open is a fault of this installation, not of the person: it is raised as it is.
         """
-        known = None if letter.kind is Kind.CONFIRM else letter.name_sealed
-        name = self._kit.keys.open(known, purpose="name") if known else ""
+        name = self._kit.keys.open(letter.name_sealed, purpose="name") if letter.name_sealed else ""
         to = self._kit.keys.open_address(letter.address_sealed or b"")
         about = Link(_ANY, letter.subscription_id or 0, letter.id)
         if letter.message_id is None or letter.date is None:
-            return known, self.personal_for(letter.kind, to, name, about)
-        return known, Personal(to, letter.message_id, letter.date, name, self._links(letter.kind, about))
+            return self.personal_for(letter.kind, to, name, about)
+        return Personal(to, letter.message_id, letter.date, name, self._links(letter.kind, about))
 
     def personal_for(self, kind: Kind, to: Address, name: str, about: Link = Link(_ANY, 0, 0)) -> Personal:  # noqa: B008 -- frozen
         """Return fresh slot values for one letter; links about no subscription are signed for nobody."""

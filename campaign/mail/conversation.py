@@ -7,11 +7,12 @@ it, the caller is asked, and only a yes lets it follow.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from campaign.domain.replies import WITHHELD, Answer, Phase
 from campaign.mail.admission import Vetted, misfit
-from campaign.mail.dialogue import GARBLED, Dialogue, WireFault
+from campaign.mail.dialogue import GARBLED, TIMEOUT, Dialogue, WireFault
 from campaign.mail.terms import DATA, Extensions, PhaseTimeouts, Proposal
 from campaign.mail.transport import BeforeDot, Envelope, Upcoming
 
@@ -124,15 +125,12 @@ class SmtpConversation:
             self._dialogue.write((_RSET if resetting else b"") + proposal.group)
         if resetting and (failed := await self._reset(written=True)) is not None:
             return failed
-        answers: list[Answer] = []
-        for phase in _PROPOSING:
-            answers.append(await self._hear(phase))
-            if answers[-1].fault is not None:
-                break
-        refusal = next((answer for answer in answers if not _agreed(answer)), None)
-        if refusal is not None:
-            self._retreat(answers)
-        return refusal
+        answers = await self._hear_all(_PROPOSING)
+        for answer in answers:
+            if not _agreed(answer):
+                self._retreat(answers)
+                return answer
+        return None
 
     async def _reset(self, *, written: bool = False) -> Answer | None:
         """Say RSET, unless it is said; return what stands in the way of another letter here, or None."""
@@ -204,6 +202,21 @@ class SmtpConversation:
             return Answer(phase, self._dialogue.next_reply() or await self._dialogue.reply(self._patience[phase]))
         except WireFault as broken:
             return Answer(phase, None, broken.fault)
+
+    async def _hear_all(self, phases: Sequence[Phase]) -> list[Answer]:
+        """Hear the answers to a group of commands, which mostly come together; the last one may be a fault."""
+        late: str | None = None
+        try:
+            await self._dialogue.replies(len(phases), self._patience[phases[0]])
+        except WireFault as broken:
+            late = broken.fault
+        answers: list[Answer] = []
+        for phase in phases:
+            silent = late == TIMEOUT and not answers and self._dialogue.silent
+            answers.append(Answer(phase, None, TIMEOUT) if silent else await self._hear(phase))
+            if answers[-1].fault is not None:
+                break
+        return answers
 
     def _in_order(self) -> bool:
         return self._dialogue.fault is None and self._dialogue.silent

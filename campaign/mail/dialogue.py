@@ -115,6 +115,9 @@ class Dialogue(asyncio.Protocol):
         self._lost: str | None = None
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
+        self._wanted = 1
+        self._deadline = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._reader.feed(leftover)
         transport.set_protocol(self)
@@ -144,7 +147,7 @@ class Dialogue(asyncio.Protocol):
         `timeout` is for standing still: a server that takes a little now and then may go on doing so.
         """
         while self._paused and self.fault is None and self.silent:
-            await self._news(timeout)
+            await self._news(self._loop.time() + timeout, 0)
         if self.fault is not None:
             raise WireFault(self.fault)
 
@@ -154,12 +157,19 @@ class Dialogue(asyncio.Protocol):
 
     async def reply(self, timeout: float) -> Reply:
         """Return the next reply, waiting `timeout` seconds for the whole of it; raise WireFault when there is none."""
+        await self.replies(1, timeout)
+        return self._reader.replies.popleft()
+
+    async def replies(self, count: int, timeout: float) -> None:
+        """Wait until so many replies are here, `timeout` seconds at most; raise WireFault where they do not come.
+
+        Those that came before the fault can be read all the same.
+        """
         deadline = self._loop.time() + timeout
-        while not self._reader.replies:
+        while len(self._reader.replies) < count:
             if self.fault is not None:
                 raise WireFault(self.fault)
-            await self._news(deadline - self._loop.time())
-        return self._reader.replies.popleft()
+            await self._news(deadline, count)
 
     def close(self) -> None:
         """Send what is still to be sent, then close."""
@@ -176,27 +186,46 @@ class Dialogue(asyncio.Protocol):
         if waiting:
             self.abort()
 
-    async def _news(self, timeout: float) -> None:
-        """Sleep until something changes on the line, at most `timeout` seconds."""
+    async def _news(self, deadline: float, count: int) -> None:
+        """Sleep until `count` replies are here or something else changes on the line, at most until `deadline`."""
         if self._waiter is not None:
             msg = "Two tasks may not talk on one connection."
             raise RuntimeError(msg)
-        self._waiter = waiter = self._loop.create_future()
-        alarm = self._loop.call_later(timeout, _ring, waiter)
+        self._waiter, self._wanted, self._deadline = self._loop.create_future(), count, deadline
+        if self._alarm is None or self._alarm.when() > deadline:
+            self._set_alarm()
         try:
-            await waiter
+            await self._waiter
         finally:
-            alarm.cancel()
             self._waiter = None
+
+    def _set_alarm(self) -> None:
+        """Have the clock looked at by the deadline.
+
+        One alarm serves many waits: set again for each letter and each reply, it would cost more than reading them.
+        """
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(self._deadline, self._look_at_clock)
+
+    def _look_at_clock(self) -> None:
+        self._alarm = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() >= self._deadline:
+            self._waiter.set_exception(WireFault(TIMEOUT))
+        else:
+            self._set_alarm()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes off the wire."""
+        """Take bytes off the wire; who waits for several replies is not woken for each."""
         self._reader.feed(data)
-        self._wake()
+        if len(self._reader.replies) >= self._wanted or self._reader.broken:
+            self._wake()
 
     def eof_received(self) -> None:
         """Treat a half-closed line as lost: no reply can come any more."""
@@ -207,6 +236,9 @@ class Dialogue(asyncio.Protocol):
         """Note the end."""
         self._lost = self._lost or DROP
         self._wake()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         if not self._closed.done():
             self._closed.set_result(None)
 
@@ -218,8 +250,3 @@ class Dialogue(asyncio.Protocol):
         """Note that they have left it."""
         self._paused = False
         self._wake()
-
-
-def _ring(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_exception(WireFault(TIMEOUT))

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, String, Subquery, Table, Text, bindparam, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Dialect,
+    String,
+    Subquery,
+    Table,
+    Text,
+    bindparam,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from campaign.store.engine import Transaction
+from campaign.store.schema import Instant
 
 _GATE: Final = 0x43414D50
 """The class of our advisory locks ("CAMP"), so that they never meet those of another program on the same server."""
@@ -43,24 +57,42 @@ async def gate(tx: Transaction, editions: Iterable[int], *, exclusive: bool) -> 
         await tx.execute(select(lock(_GATE, edition % 2**31)))
 
 
+Own = tuple[tuple[str, Any], ...]
+"""Names and types of the columns that letters bring along behind their id and number."""
+
+
 @cache
-def numbered(dialect: str) -> Subquery:
-    """Return a table of two columns, `id` and `no`, that `numbers` fills: however many rows, it is one statement.
+def numbered(dialect: str, own: Own = ()) -> Subquery:
+    """Return a table of two columns, `id` and `no`, and those of `own`, that `numbers` fills with any number of rows.
 
     A list of parameters would be a statement of its own for each length, to be planned and checked anew.
     """
+    columns: Own = (("id", BigInteger()), ("no", BigInteger()), *own)
     if dialect == "sqlite":
         given = func.json_each(bindparam("numbers", type_=Text)).table_valued("value", name="given").c.value
-        return select(
-            func.json_extract(given, "$[0]").label("id"), func.json_extract(given, "$[1]").label("no")
-        ).subquery("numbered")
-    whole = postgresql.ARRAY(BigInteger)
-    ids, numbers = (func.unnest(bindparam(name, type_=whole), type_=BigInteger) for name in ("numbered_ids", "numbers"))
-    return select(ids.label("id"), numbers.label("no")).subquery("numbered")
+        cells = [func.json_extract(given, literal_column(f"'$[{at}]'", Text)) for at in range(len(columns))]
+    else:
+        marks = [bindparam(f"numbers_{name}", type_=postgresql.ARRAY(kind)) for name, kind in columns]
+        cells = [func.unnest(mark, type_=kind) for mark, (_, kind) in zip(marks, columns, strict=True)]
+    return select(*(cell.label(name) for cell, (name, _) in zip(cells, columns, strict=True))).subquery("numbered")
 
 
-def numbers(tx: Transaction, rows: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    """Return the parameters of a statement over `numbered`."""
-    if is_sqlite(tx):
-        return {"numbers": json.dumps(rows)}
-    return {"numbered_ids": [id_ for id_, _ in rows], "numbers": [number for _, number in rows]}
+def numbers(tx: Transaction, rows: Sequence[tuple[Any, ...]], own: Own = ()) -> dict[str, Any]:
+    """Return the parameters of a statement over `numbered` with the same `own`."""
+    if not is_sqlite(tx):
+        names = ("id", "no", *(name for name, _ in own))
+        columns = zip(*rows, strict=True) if rows else [()] * len(names)
+        return {f"numbers_{name}": list(column) for name, column in zip(names, columns, strict=True)}
+    if any(isinstance(kind, Instant) for _, kind in own):
+        rows = [tuple(_written(tx, one) if isinstance(one, datetime) else one for one in row) for row in rows]
+    return {"numbers": json.dumps(rows)}
+
+
+def _written(tx: Transaction, instant: datetime) -> str:
+    """Return an instant as SQLite keeps it."""
+    return str(_writer(tx.dialect)(instant))
+
+
+@cache
+def _writer(dialect: Dialect) -> Any:
+    return Instant().dialect_impl(dialect).bind_processor(dialect)

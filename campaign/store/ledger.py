@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, or_
 
 from campaign.domain.delivery import Event, Kind, State, advance
 from campaign.domain.editions import EditionState
+from campaign.store import tokens
 from campaign.store.dialects import gate, insert_into, numbered, numbers
 from campaign.store.editions import reopen
 from campaign.store.engine import Transaction
@@ -22,6 +23,8 @@ from campaign.store.moves import (
     Cause,
     Held,
     Only,
+    Own,
+    Step,
     edition_is_open,
     in_state,
     may_receive,
@@ -31,7 +34,7 @@ from campaign.store.moves import (
 )
 from campaign.store.schema.ledger import deliveries, delivery_events, delivery_replies, editions
 from campaign.store.schema.people import subscribers
-from campaign.store.tokens import Token, note_tokens
+from campaign.store.tokens import Token
 
 _D: Final = deliveries.c
 
@@ -69,7 +72,7 @@ class Claimed(NamedTuple):
     message_id: str | None
     date: datetime | None
     name_sealed: bytes | None
-    """The name that its first token wrote down, else the person's name now."""
+    """The name that the letter says, None where it names nobody."""
     language: str | None
     country: str | None
 
@@ -126,36 +129,43 @@ def _claim(service: bool, onwards: bool, but: bool) -> Any:  # noqa: FBT001 -- t
         due = due.where(_D.domain.not_in(bindparam("but", expanding=True)))
     due = due.order_by(_D.due_at, _D.id).limit(bindparam("most")).with_for_update(skip_locked=True)
     values = {"owner": bindparam("new_owner"), "claim_no": _D.claim_no + 1, "attempts": _D.attempts + 1}
+    values |= {"name_sealed": _name()}
     moved = {"state": advance(State.QUEUED, Event.CLAIM), "moved_at": bindparam("now", type_=_D.moved_at.type)}
     mine = and_(in_state(State.QUEUED), _D.id.in_(select(due.cte("due").c.id)))
     return update(deliveries).where(mine).values(**moved, **values).returning(_D.id, _D.claim_no)
 
 
+def _name() -> ColumnElement[bytes]:
+    """The name that its letter says: the person's now, or what stood in it when its first token was granted.
+
+    A letter that asks to confirm names nobody: the mailbox may be a stranger's, and the name a joker's words.
+    """
+    of_person = select(subscribers.c.name_sealed).where(subscribers.c.id == _D.subscriber_id).scalar_subquery()
+    said = and_(_D.message_id.is_(None), _D.kind != Kind.CONFIRM)
+    return case((said, of_person), else_=_D.name_sealed)
+
+
 @cache
 def _with_person(dialect: str) -> Any:
     claimed = numbered(dialect)
-    name = case((_D.message_id.is_(None), subscribers.c.name_sealed), else_=_D.name_sealed)
-    of_person: dict[str, Any] = {
-        "name_sealed": name,
-        "language": subscribers.c.language,
-        "country": subscribers.c.country,
-    }
+    of_person: dict[str, Any] = {"language": subscribers.c.language, "country": subscribers.c.country}
     columns = [of_person[name] if name in of_person else _D[name] for name in Claimed._fields]
     rows = claimed.join(deliveries, _D.id == claimed.c.id)
     rows = rows.outerjoin(subscribers, subscribers.c.id == _D.subscriber_id)
     return select(*columns, _D.due_at).select_from(rows).order_by(_D.due_at, _D.id)
 
 
-async def offer(tx: Transaction, owner: str, tokens: Sequence[Token], now: datetime) -> set[int]:
+async def offer(tx: Transaction, owner: str, asked: Sequence[Token], now: datetime) -> set[int]:
     """Grant the tokens of those letters that are still this owner's, still eligible, and whose edition still sends.
 
     What comes back is what may be dotted once this transaction has committed; for the rest no dot may be written.
     """
-    await gate(tx, (token.edition_id for token in tokens if token.edition_id is not None), exclusive=False)
-    held = [(token.id, token.claim_no) for token in tokens]
-    granted = set(await move_held(tx, (Event.OFFER, State.CLAIMED), held, Cause(now), Only(_offerable, {"me": owner})))
-    await note_tokens(tx, [token for token in tokens if token.id in granted])
-    return granted
+    await gate(tx, (token.edition_id for token in asked if token.edition_id is not None), exclusive=False)
+    held = [token[:-1] for token in asked]
+    return set(await move_held(tx, _OFFERED, held, Cause(now), Only(_offerable, {"me": owner})))
+
+
+_OFFERED: Final = Step(Event.OFFER, State.CLAIMED, Own(tokens.OWN, tokens.noted))
 
 
 def _offerable() -> ColumnElement[bool]:
@@ -176,9 +186,9 @@ async def settle(tx: Transaction, event: Event, held: Held, cause: Cause) -> lis
     for origin in _SETTLED_FROM[event]:
         if len(moved) == len(held):
             break
-        moved += await move_held(tx, (event, origin), held, cause)
+        moved += await move_held(tx, Step(event, origin), held, cause)
     if event is Event.DEFER and len(moved) < len(held):  # a 4xx that comes late is evidence that nothing was taken
-        resent = await move_held(tx, (Event.RESEND, State.IN_DOUBT), held, cause)
+        resent = await move_held(tx, Step(Event.RESEND, State.IN_DOUBT), held, cause)
         moved += resent
         if resent:
             await reopen(tx, cause.at)
@@ -199,8 +209,8 @@ _SETTLED_FROM: Final[Mapping[Event, tuple[State, ...]]] = {
 async def let_go(tx: Transaction, owner: str, held: Held, now: datetime) -> None:
     """After tokens were withheld: suppress those whose person may not receive any more, release the rest uncharged."""
     me = {"me": owner}
-    await move_held(tx, (Event.SUPPRESS, State.CLAIMED), held, Cause(now, reason="left"), Only(_left, me))
-    await move_held(tx, (Event.RELEASE, State.CLAIMED), held, Cause(now, refund=True), Only(_mine, me))
+    await move_held(tx, Step(Event.SUPPRESS, State.CLAIMED), held, Cause(now, reason="left"), Only(_left, me))
+    await move_held(tx, Step(Event.RELEASE, State.CLAIMED), held, Cause(now, refund=True), Only(_mine, me))
 
 
 def _left() -> ColumnElement[bool]:

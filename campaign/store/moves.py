@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     and_,
     bindparam,
     exists,
@@ -30,6 +31,7 @@ from sqlalchemy import (
 from campaign.domain.consent import Reason, SubscriptionState
 from campaign.domain.delivery import Event, Kind, State, advance
 from campaign.domain.editions import EditionState
+from campaign.store import dialects, straight
 from campaign.store.dialects import is_sqlite, numbered, numbers
 from campaign.store.engine import Transaction
 from campaign.store.schema.ledger import campaign_lists, deliveries, delivery_events, delivery_replies, editions
@@ -63,8 +65,41 @@ class Cause:
 
 
 _Rule = Callable[[], ColumnElement[bool]]
-_Shape = tuple[tuple[State, State], tuple[str, ...], bool]
-"""What a statement that moves letters looks like: from where to where, with which columns, and whether it refunds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Values of its own that each letter brings along, and what becomes of them in its row."""
+
+    columns: dialects.Own
+    changes: Callable[[FromClause], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kind of move of letters by their numbers: what happens, where, and what each brings along."""
+
+    event: Event
+    origin: State
+    own: Own | None = None
+
+    @property
+    def way(self) -> tuple[State, State]:
+        """From where to where."""
+        return self.origin, advance(self.origin, self.event)
+
+    @property
+    def columns(self) -> dialects.Own:
+        """What stands behind each letter's id and claim number."""
+        return self.own.columns if self.own else ()
+
+
+class _Shape(NamedTuple):
+    """What a statement that moves letters looks like: the step, the columns that it sets, and whether it refunds."""
+
+    step: Step
+    columns: tuple[str, ...]
+    refund: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +110,8 @@ class Only:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-Held = Sequence[tuple[int, int]]
-"""Letters in a worker's hands: the id of each, and the number of the claim, which is another each time."""
+Held = Sequence[tuple[Any, ...]]
+"""Letters in a worker's hands: the id of each, the number of its claim (another each time), and values of its own."""
 
 
 @cache
@@ -94,54 +129,54 @@ async def move(tx: Transaction, event: Event, origin: State, where: ColumnElemen
     return await record(tx, (origin, target), found, cause)
 
 
-async def move_held(
-    tx: Transaction, step: tuple[Event, State], held: Held, cause: Cause, only: Only | None = None
-) -> list[int]:
-    """Do the same with letters by their numbers (`step`: what happens, and where); a claim that was lost moves nothing.
+async def move_held(tx: Transaction, step: Step, held: Held, cause: Cause, only: Only | None = None) -> list[int]:
+    """Do the same with letters by their numbers; a claim that was lost moves nothing.
 
-    The statement is built once for each kind of move. This is what runs three times for every letter.
+    The statements are built once for each kind of move. This is what runs three times for every letter.
     """
-    event, origin = step
-    way, changed = (origin, advance(origin, event)), cause.columns
-    shape = (way, tuple(changed), cause.refund)
+    changed = cause.columns
+    shape = _Shape(step, tuple(changed), cause.refund)
     given = {f"new_{name}": value for name, value in changed.items()}
     rule, conditions = (only.rule, only.parameters) if only else (true, {})
-    asked = {**conditions, **numbers(tx, held)}
+    asked = {**conditions, **numbers(tx, held, step.columns)}
     if not is_sqlite(tx):
-        statement = _update_held(tx.dialect.name, shape, rule).returning(_D.id, _D.claim_no)
-        return await record(tx, way, await tx.execute(statement, {**given, **asked}), cause)
+        found = await straight.run(tx, _update_held(tx.dialect.name, shape, rule), {**given, **asked})
+        return await record(tx, step.way, found.rows, cause)
     # SQLite hands each row over with a change of threads: it is asked which letters move only where not all of them do.
-    if cause.words or await _append_held(tx, way, rule, {**asked, **_event(way, cause)}) < len(held):
-        names = (await tx.execute(_name_held(origin, rule), asked)).scalar_one()
-        held, asked = [(id_, number) for id_, number in json.loads(names)], {"numbers": names}
+    if cause.words or await _append_held(tx, step, rule, {**asked, **_event(step.way, cause)}) < len(held):
+        found = await straight.run(tx, _name_held(step, rule), asked)
+        moving = set(json.loads(found.rows[0][0]))
+        held = [one for one in held if one[0] in moving]
+        asked = numbers(tx, held, step.columns)
     if held:
-        await tx.execute(_update_held("sqlite", shape, true), {**given, "numbers": asked["numbers"]})
+        await straight.run(tx, _update_held("sqlite", shape, true), {**given, "numbers": asked["numbers"]})
     if cause.words:
-        return await record(tx, way, held, cause)
-    return [id_ for id_, _ in held]
+        return await record(tx, step.way, held, cause)
+    return [one[0] for one in held]
 
 
-async def _append_held(tx: Transaction, way: tuple[State, State], rule: _Rule, given: Mapping[str, Any]) -> int:
+async def _append_held(tx: Transaction, step: Step, rule: _Rule, given: Mapping[str, Any]) -> int:
     """Append the events of those letters that are about to move; return how many."""
-    statement = _append("sqlite", way[0], rule)
-    return int((await tx.execute(statement, given, execution_options={"preserve_rowcount": True})).rowcount)
+    return (await straight.run(tx, _append("sqlite", step, rule), given)).touched
 
 
 @cache
-def _name_held(origin: State, rule: _Rule) -> Any:
-    held = numbered("sqlite").c
-    mine = and_(_D.id == held.id, _D.claim_no == held.no, in_state(origin), rule())
-    return select(func.json_group_array(func.json_array(_D.id, _D.claim_no))).where(mine)
+def _name_held(step: Step, rule: _Rule) -> Any:
+    held = numbered("sqlite", step.columns).c
+    mine = and_(_D.id == held.id, _D.claim_no == held.no, in_state(step.origin), rule())
+    return select(func.json_group_array(_D.id)).where(mine)
 
 
 @cache
 def _update_held(dialect: str, shape: _Shape, rule: _Rule) -> Any:
-    (origin, target), columns, refund = shape
-    held = numbered(dialect).c
-    changed: dict[str, Any] = {name: bindparam(f"new_{name}", type_=_D[name].type) for name in columns}
-    changed |= {"attempts": _D.attempts - 1} if refund else {}
-    mine = and_(_D.id == held.id, _D.claim_no == held.no, in_state(origin), rule())
-    return update(deliveries).where(mine).values(state=target, **changed)
+    step = shape.step
+    told = numbered(dialect, step.columns)
+    changed: dict[str, Any] = {name: bindparam(f"new_{name}", type_=_D[name].type) for name in shape.columns}
+    changed |= {"attempts": _D.attempts - 1} if shape.refund else {}
+    changed |= step.own.changes(told) if step.own else {}
+    mine = and_(_D.id == told.c.id, _D.claim_no == told.c.no, in_state(step.origin), rule())
+    moved = update(deliveries).where(mine).values(state=step.way[1], **changed)
+    return moved if dialect == "sqlite" else moved.returning(_D.id, _D.claim_no)
 
 
 async def record(tx: Transaction, way: tuple[State, State], found: Any, cause: Cause) -> list[int]:
@@ -153,7 +188,7 @@ async def record(tx: Transaction, way: tuple[State, State], found: Any, cause: C
             await _append_with_words(tx, {**shared, **numbers(tx, [row])}, row[0], cause.words)
     else:
         for start in range(0, len(rows), _CHUNK):
-            await tx.execute(_append(tx.dialect.name), {**shared, **numbers(tx, rows[start : start + _CHUNK])})
+            await straight.run(tx, _append(tx.dialect.name), {**shared, **numbers(tx, rows[start : start + _CHUNK])})
     return [id_ for id_, _ in rows]
 
 
@@ -164,15 +199,15 @@ def _event(way: tuple[State, State], cause: Cause) -> dict[str, Any]:
 
 
 @cache
-def _append(dialect: str, origin: State | None = None, rule: _Rule = true) -> Any:
-    """Append an event for each of the numbers; with `origin`, only for letters that stand there and fit the rule."""
-    rows, e = numbered(dialect).c, delivery_events.c
+def _append(dialect: str, step: Step | None = None, rule: _Rule = true) -> Any:
+    """Append an event for each of the numbers; with `step`, only for letters that can take it and fit the rule."""
+    rows, e = numbered(dialect, step.columns if step else ()).c, delivery_events.c
     states = [bindparam("before", type_=e.from_state.type), bindparam("after", type_=e.to_state.type)]
     shared = [bindparam(f"event_{name}", type_=e[name].type) for name in ("at", "code", "enhanced", "reason")]
     columns = ("delivery_id", "claim_no", "from_state", "to_state", "at", "code", "enhanced", "reason")
     moving = select(rows.id, rows.no, *states, *shared)
-    if origin is not None:
-        moving = moving.where(_D.id == rows.id, _D.claim_no == rows.no, in_state(origin), rule())
+    if step is not None:
+        moving = moving.where(_D.id == rows.id, _D.claim_no == rows.no, in_state(step.origin), rule())
     return insert(delivery_events).from_select(columns, moving).inline()
 
 
@@ -193,15 +228,14 @@ def _suppressed(*reasons: Reason) -> ColumnElement[bool]:
     """Say whether the mailbox is suppressed (for one of these reasons), or all of its domain, always a block."""
     s = suppressions.c
     found = select(s.id).where(s.address_key == _D.address_key)
-    mailbox = exists(found.where(s.reason.in_(reasons)) if reasons else found)
+    mailbox = exists(found.where(or_(*(s.reason == one for one in reasons))) if reasons else found)
     return or_(mailbox, exists(select(suppressed_domains.c.id).where(suppressed_domains.c.domain == _D.domain)))
 
 
 def _subscription_is(*states: SubscriptionState) -> ColumnElement[bool]:
     s = subscriptions.c
-    return exists(
-        select(s.id).where(s.id == _D.subscription_id, s.subscriber_id == _D.subscriber_id, s.state.in_(states))
-    )
+    there = or_(*(s.state == one for one in states))
+    return exists(select(s.id).where(s.id == _D.subscription_id, s.subscriber_id == _D.subscriber_id, there))
 
 
 def _moves_there() -> ColumnElement[bool]:

@@ -7,7 +7,7 @@ one after the other where the connection is; the way there and back is taken onc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -16,7 +16,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from campaign.store import straight
 from campaign.store.engine import Store, Transaction, away, blocking_engine
+from campaign.store.straight import Found
 
 T = TypeVar("T")
 _LOST: Final = (DBAPIError, OSError)
@@ -28,6 +30,10 @@ class _Direct(AsyncConnection):
     async def execute(self, statement: Any, parameters: Any = None, *, execution_options: Any = None) -> Any:
         """Run a statement at once."""
         return self._at_once.execute(statement, parameters, execution_options=execution_options)
+
+    def straight(self, statement: Any, given: Mapping[str, Any]) -> Found:
+        """Run a statement without SQLAlchemy's ceremony; see `campaign.store.straight`."""
+        return straight.run_on(self._at_once, statement, given)
 
     async def exec_driver_sql(self, statement: str, parameters: Any = None, execution_options: Any = None) -> Any:
         """Run a statement in the driver's own words at once."""

@@ -33,9 +33,7 @@ async def test_a_test_letter_never_goes_to_a_suppressed_mailbox(store: Store, cl
     async with store.begin() as tx:
         [letter], _ = await ledger.claim(tx, Claim("worker", None, 10), clock.now())
         assert (letter.id, letter.kind) == (before, Kind.TEST)
-        asked = Token(
-            letter.id, letter.claim_no, None, letter.variant, "<d.1@example.org>", clock.now(), b"name", "main"
-        )
+        asked = Token(letter.id, letter.claim_no, letter.variant, "<d.1@example.org>", clock.now(), "main", None)
         assert await ledger.offer(tx, "worker", [asked], clock.now()) == set()
         await ledger.let_go(tx, "worker", [(letter.id, letter.claim_no)], clock.now())
         states = select(deliveries.c.state, func.count()).group_by(deliveries.c.state)

@@ -79,16 +79,8 @@ async def claim(kit: Kit, edition_id: int | None, limit: int = 100, owner: str =
 
 
 def token(letter: Claimed) -> Token:
-    return Token(
-        letter.id,
-        letter.claim_no,
-        letter.edition_id,
-        "1:en:-",
-        f"<d.{letter.id}@example.org>",
-        letter.valid_until,
-        b"name",
-        "main",
-    )
+    message_id = f"<d.{letter.id}@example.org>"
+    return Token(letter.id, letter.claim_no, "1:en:-", message_id, letter.valid_until, "main", letter.edition_id)
 
 
 async def offer(kit: Kit, letters: list[Claimed], owner: str = ME) -> set[int]:
