@@ -46,6 +46,12 @@ class Filling:
     def __init__(self, kit: Kit) -> None:
         """Fill with the kit's keys, store and renderer."""
         self._kit = kit
+        settings = kit.settings
+        own = settings.return_path or (settings.sender.address if settings.sender else None)
+        self._return_path = own.wire if own else ""
+        self._domain = settings.sender.address.domain if settings.sender else "localhost"
+        self._pages = (settings.base_url or "").rstrip("/")
+        self._contact = settings.contact.wire if settings.contact else ""
         self._compiled: dict[str, Compiled] = {}
         self._variants: dict[int, list[str]] = {}
         self._picked: dict[tuple[int, str | None, str | None], str | None] = {}
@@ -58,7 +64,7 @@ class Filling:
         compiled = await self._at_hand(letter, variant)
         personal = self._personal(letter)
         body = await compose(self._kit.renderer, compiled, personal)
-        return Filled(personal, body, variant, self._return_path())
+        return Filled(personal, body, variant, self._return_path)
 
     def at_once(self, letter: Claimed) -> Filled | None:
         """Do the same without waiting for anything; None where that cannot be done."""
@@ -69,7 +75,7 @@ class Filling:
         if variant is None or compiled is None or compiled.per_person:
             return None
         personal = self._personal(letter)
-        return Filled(personal, fill(compiled, personal), variant, self._return_path())
+        return Filled(personal, fill(compiled, personal), variant, self._return_path)
 
     async def _variant(self, letter: Claimed) -> str:
         if letter.edition_id is not None and letter.edition_id not in self._variants:
@@ -120,11 +126,9 @@ class Filling:
 
     def personal_for(self, kind: Kind, to: Address, name: str, about: Link = Link(_ANY, 0, 0)) -> Personal:  # noqa: B008 -- frozen
         """Return fresh slot values for one letter; links about no subscription are signed for nobody."""
-        sender = self._kit.settings.sender
-        own = sender.address.domain if sender else "localhost"
         return Personal(
             to,
-            f"<d.{about.delivery}.{self._kit.clock.token(9)}@{own}>",
+            f"<d.{about.delivery}.{self._kit.clock.token(9)}@{self._domain}>",
             self._kit.clock.now().replace(microsecond=0),
             name,
             self._links(kind, about),
@@ -132,19 +136,12 @@ class Filling:
 
     def _links(self, kind: Kind, about: Link) -> dict[str, str]:
         """The links of one letter: each token names its subscription and delivery, and does what its purpose says."""
-        base, contact = (self._kit.settings.base_url or "").rstrip("/"), self._kit.settings.contact
         links: dict[str, str] = {}
         if kind in LIST_KINDS:
             token = self._kit.keys.sign_link(Link(Purpose.LEAVE, about.subscription, about.delivery))
-            links[UNSUBSCRIBE] = f"{base}/u/{token}"
-            links[UNSUBSCRIBE_MAILTO] = f"mailto:{contact.wire if contact else ''}?subject=unsubscribe%20{token}"
+            links[UNSUBSCRIBE] = f"{self._pages}/u/{token}"
+            links[UNSUBSCRIBE_MAILTO] = f"mailto:{self._contact}?subject=unsubscribe%20{token}"
         if (purpose := _ASKING.get(kind)) is not None:
             token = self._kit.keys.sign_link(Link(purpose, about.subscription, about.delivery))
-            links[CONFIRM] = f"{base}/{purpose.value}/{token}"
+            links[CONFIRM] = f"{self._pages}/{purpose.value}/{token}"
         return links
-
-    def _return_path(self) -> str:
-        """The envelope's sender: CAMPAIGN_RETURN_PATH where it is set, else the address in From."""
-        settings = self._kit.settings
-        address = settings.return_path or (settings.sender.address if settings.sender else None)
-        return address.wire if address else ""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from campaign.domain.addresses import Address
 from campaign.domain.delivery import Kind
@@ -134,7 +136,7 @@ class LetterSpec:
     @property
     def all_links(self) -> tuple[str, ...]:
         """The names of all links that a template may use, in a stable order."""
-        return tuple(sorted({*self.links, *NEEDED_LINKS.get(self.kind, ())}))
+        return _in_order(self.kind, self.links)
 
     def as_test(self) -> LetterSpec:
         """Return the same letter as a test: it says so, and goes to an operator's own named address."""
@@ -166,8 +168,12 @@ class LetterSpec:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Personal:
+@cache
+def _in_order(kind: Kind, links: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({*links, *NEEDED_LINKS.get(kind, ())}))
+
+
+class Personal(NamedTuple):
     """What one person's letter says and nobody else's; the same on every attempt.
 
     `date` is aware UTC; `links` gives the URL of each link by its name.
@@ -177,7 +183,7 @@ class Personal:
     message_id: str
     date: datetime
     name: str = ""
-    links: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = MappingProxyType({})
 
 
 def header_names(kind: Kind, sender: SenderIdentity) -> tuple[str, ...]:
@@ -203,9 +209,9 @@ def is_link(url: str) -> bool:
     return len(url) <= _MAX_URL and _URL.fullmatch(url) is not None
 
 
-def is_one_click_link(url: str) -> bool:
-    """Whether one-click unsubscription may point there: https (RFC 8058 s. 3.1), or http on this machine itself."""
-    return is_link(url) and (url.startswith("https://") or _LOOPBACK.match(url) is not None)
+def is_one_click(link: str) -> bool:
+    """Whether one-click unsubscription may use a link: https (RFC 8058 s. 3.1), or http on this machine itself."""
+    return link.startswith("https://") or _LOOPBACK.match(link) is not None
 
 
 def is_message_id(text: str) -> bool:

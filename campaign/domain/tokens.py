@@ -12,10 +12,9 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from campaign.domain.errors import CampaignError
 
@@ -38,8 +37,7 @@ class Purpose(StrEnum):
     RENEW = "r"
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """What a token says: a subscription and the delivery (0 for none) whose letter carried it."""
 
     purpose: Purpose

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from campaign.domain.headers import clean_header_text
@@ -63,15 +64,25 @@ class Plan:
 
     def joined(self, values: Sequence[bytes]) -> bytes:
         """Return the letter with `values`, one for each of the different holes."""
-        body = b"".join([values[piece] if isinstance(piece, int) else piece for piece in self._pieces])
+        pieces = list(self._pieces)
+        pieces[1::2] = self._placed(values)
+        body = b"".join(pieces)
         return Vetted(body) if self.fits and fits_anywhere(b"\r\n".join(values)) else body
 
     @cached_property
-    def _pieces(self) -> tuple[bytes | int, ...]:
-        """Segments, and between them the number of the value that goes there."""
+    def _pieces(self) -> tuple[bytes, ...]:
+        """Segments, and between them room for the values."""
+        pairs = ((segment, b"") for segment in self.segments)
+        return tuple(piece for pair in pairs for piece in pair)[:-1]
+
+    @cached_property
+    def _placed(self) -> Callable[[Sequence[bytes]], tuple[bytes, ...]]:
+        """Hands each hole the value that goes there, of one for each of the different ones."""
         numbers = {hole: number for number, hole in enumerate(self.different)}
-        between = zip(self.segments, (numbers[hole] for hole in self.holes), strict=False)
-        return (*(piece for pair in between for piece in pair), self.segments[-1])
+        places = [numbers[hole] for hole in self.holes]
+        if len(places) > 1:
+            return itemgetter(*places)
+        return lambda values: tuple(values[place] for place in places)
 
 
 def intended_headers(spec: LetterSpec) -> tuple[str, ...]:

@@ -178,6 +178,6 @@ def _checked(compiled: Compiled, rendered: Rendered, personal: Personal) -> byte
 
 def _probe(spec: LetterSpec) -> Personal:
     links = {name: f"https://example.org/{name}/probe" for name in spec.all_links}
-    return replace(
-        _PROBE, links={name: f"mailto:{name}@example.org" if "mailto" in name else url for name, url in links.items()}
+    return _PROBE._replace(
+        links={name: f"mailto:{name}@example.org" if "mailto" in name else url for name, url in links.items()}
     )

@@ -5,8 +5,9 @@ This is the hot path: about twenty microseconds for a letter. Values are cleaned
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from campaign.domain.headers import clean_header_text
@@ -19,9 +20,9 @@ from campaign.domain.message import (
     Personal,
     is_link,
     is_message_id,
-    is_one_click_link,
+    is_one_click,
 )
-from campaign.mail.assembly import SLOT, Hole, Place, Plan
+from campaign.mail.assembly import SLOT, Place, Plan
 from campaign.mail.mime import mailbox, one_field, quoted_printable, unstructured
 from campaign.mail.renderer import Rendered
 
@@ -56,7 +57,17 @@ def facts_of(spec: LetterSpec, greeting: Greeting, personal: Personal) -> dict[s
 
 def fill_in(plan: Plan, facts: Mapping[str, str], personal: Personal) -> bytes:
     """Return the letter: its segments, and between them each hole's value."""
-    return plan.joined([_written(hole, plan, facts, personal) for hole in plan.different])
+    written: dict[str, bytes] = {}
+    values = []
+    for place, name in plan.different:
+        if place == Place.HEADER:
+            values.append(_HEADERS[name](plan, facts, personal))
+            continue
+        value = facts[name] if place == Place.TEXT else _escaped(place, facts[name])
+        if value not in written:  # most values need no escaping, and are written alike in text and HTML
+            written[value] = quoted_printable(value)
+        values.append(written[value])
+    return plan.joined(values)
 
 
 def html_with(rendered: Rendered, facts: Mapping[str, str]) -> str:
@@ -65,47 +76,59 @@ def html_with(rendered: Rendered, facts: Mapping[str, str]) -> str:
     return SLOT.sub(lambda slot: _escaped(next(places), facts[slot[1]]), rendered.html)
 
 
-def _written(hole: Hole, plan: Plan, facts: Mapping[str, str], personal: Personal) -> bytes:
-    if hole.place == Place.HEADER:
-        return _header(hole.name, plan, facts, personal)
-    value = facts[hole.name]
-    return quoted_printable(value if hole.place == Place.TEXT else _escaped(hole.place, value))
-
-
 def _escaped(place: str, value: str) -> str:
     """Escape for HTML just as the renderer's serialiser does, so that both ways of composing give the same bytes."""
     value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\xa0", "&nbsp;")
     return value.replace('"', "&quot;") if place == Place.ATTRIBUTE else value
 
 
-def _header(name: str, plan: Plan, facts: Mapping[str, str], personal: Personal) -> bytes:
-    match name:
-        case "To":
-            return one_field(mailbox(name, facts["person.name"], personal.to))
-        case "Subject":
-            subject = SLOT.sub(lambda slot: facts[slot[1]], plan.subject)
-            return one_field(unstructured(name, clean_header_text(subject)))
-        case "Date":
-            return f"Date: {_date(personal.date.astimezone(UTC))}\r\n".encode()
-        case "Message-ID":
-            if not is_message_id(personal.message_id):
-                raise LetterRefused(f"{personal.message_id[:80]!r} is no Message-ID.")
-            return f"Message-ID: {personal.message_id}\r\n".encode()
-        case _:
-            link, mailto = facts[f"links.{UNSUBSCRIBE}"], facts[f"links.{UNSUBSCRIBE_MAILTO}"]
-            return f"{name}: <{link}>,\r\n <{mailto}>\r\n".encode()
+def _to(_: Plan, facts: Mapping[str, str], personal: Personal) -> bytes:
+    return one_field(mailbox("To", facts["person.name"], personal.to))
 
 
-def _date(at: datetime) -> str:
-    """Write an instant in UTC for a header (RFC 5322 s. 3.3); three times as fast as the standard library's way."""
+def _subject(plan: Plan, facts: Mapping[str, str], _: Personal) -> bytes:
+    subject = SLOT.sub(lambda slot: facts[slot[1]], plan.subject)
+    return one_field(unstructured("Subject", clean_header_text(subject)))
+
+
+def _dated(_: Plan, _facts: Mapping[str, str], personal: Personal) -> bytes:
+    return _date(personal.date)
+
+
+def _message_id(_: Plan, _facts: Mapping[str, str], personal: Personal) -> bytes:
+    if not is_message_id(personal.message_id):
+        raise LetterRefused(f"{personal.message_id[:80]!r} is no Message-ID.")
+    return f"Message-ID: {personal.message_id}\r\n".encode()
+
+
+def _list_unsubscribe(_: Plan, facts: Mapping[str, str], _personal: Personal) -> bytes:
+    link, mailto = facts[f"links.{UNSUBSCRIBE}"], facts[f"links.{UNSUBSCRIBE_MAILTO}"]
+    return f"List-Unsubscribe: <{link}>,\r\n <{mailto}>\r\n".encode()
+
+
+_HEADERS: Final[Mapping[str, Callable[[Plan, Mapping[str, str], Personal], bytes]]] = {
+    "To": _to,
+    "Subject": _subject,
+    "Date": _dated,
+    "Message-ID": _message_id,
+    "List-Unsubscribe": _list_unsubscribe,
+}
+
+
+@lru_cache(maxsize=64)
+def _date(date: datetime) -> bytes:
+    """Write an instant in UTC for a header (RFC 5322 s. 3.3); all letters of a second share it."""
+    at = date.astimezone(UTC)
     day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
-    return f"{day}, {at.day:02} {month} {at.year:04} {at.hour:02}:{at.minute:02}:{at.second:02} +0000"
+    return (
+        f"Date: {day}, {at.day:02} {month} {at.year:04} {at.hour:02}:{at.minute:02}:{at.second:02} +0000\r\n".encode()
+    )
 
 
 def _check_leaving(facts: Mapping[str, str], *, one_click: bool) -> None:
     """Leaving must work: by a web link (RFC 8058 wants https when one click is promised) and by mail."""
     link, mailto = facts[f"links.{UNSUBSCRIBE}"], facts[f"links.{UNSUBSCRIBE_MAILTO}"]
-    if not (is_one_click_link(link) if one_click else link.startswith(("https://", "http://"))):
+    if not (is_one_click(link) if one_click else link.startswith(("https://", "http://"))):
         raise LetterRefused(
             "The link for leaving is not https.", remedy="Set CAMPAIGN_BASE_URL to an https:// address."
         )

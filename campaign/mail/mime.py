@@ -26,6 +26,8 @@ _PLAIN_LINK: Final = re.compile(r"https?://[A-Za-z0-9,;:!?'()/@&<>+_.-]{1,500}")
 _LINK_PIECE: Final = 72
 _ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _SHORT_PHRASE: Final = 60
+_ONE_LINE: Final = WIDTH - len(":  <>")
+"""So many characters of a header's name, a display name and an address need no folding."""
 _TOO_LONG: Final = re.compile(rb"^(?:[^\n]{77,}$|[^\n]{76}\Z)", re.MULTILINE)
 _TEMPTING: Final = re.compile(rb"^(?:\.|From )", re.MULTILINE)
 _FIELD: Final = re.compile(rb"[A-Za-z][A-Za-z-]*:(?: [^\r\n]+\r\n)(?:[ \t][^\r\n]*[^\r\n \t][^\r\n]*\r\n)*")
@@ -39,9 +41,9 @@ def quoted_printable(text: str) -> bytes:
     if _PLAIN_VALUE.fullmatch(text) and not text.startswith("From "):
         return text.encode("ascii")
     if _PLAIN_LINK.fullmatch(text):
-        pieces = [text[at : at + _LINK_PIECE] for at in range(0, len(text), _LINK_PIECE)]
-        if not any(piece.startswith(".") for piece in pieces):
-            return "=\r\n".join(pieces).encode("ascii")
+        written = "=\r\n".join([text[at : at + _LINK_PIECE] for at in range(0, len(text), _LINK_PIECE)])
+        if "\n." not in written:
+            return written.encode("ascii")
     encoded = binascii.b2a_qp(text.encode(), istext=True).replace(b"\r\n", b"\n")
     encoded = _TOO_LONG.sub(_broken, encoded)
     while _TEMPTING.search(encoded):
@@ -72,6 +74,9 @@ def mailbox(name: str, display: str, address: Address) -> bytes:
     """Return the header field `name` with one mailbox: a display name, if any, and an address (RFC 5322 s. 3.4)."""
     if not display:
         return folded(name, [address.wire])
+    wire = address.wire
+    if len(name) + len(display) + len(wire) <= _ONE_LINE and _ATOMS.fullmatch(display):  # nearly all of them
+        return f"{name}: {display} <{wire}>\r\n".encode()
     return folded(name, [*phrase(display, len(name) + 2), f"<{address.wire}>"])
 
 

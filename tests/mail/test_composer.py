@@ -192,7 +192,7 @@ async def test_both_ways_of_making_a_letter_agree_for_every_name(renderer: Rende
     quick = await compile_letter(renderer, spec("slots"))
     slow = await compile_letter(renderer, spec("choosy"))
     assert (quick.per_person, slow.per_person) == (False, True)
-    reader = replace(READER, name=name)
+    reader = READER._replace(name=name)
     first, second = await compose(renderer, quick, reader), await compose(renderer, slow, reader)
     one, two = read_letter(first), read_letter(second)
     assert (one.names, one.subject, one.text) == (two.names, two.subject, two.text)
@@ -205,7 +205,7 @@ async def test_both_ways_of_making_a_letter_agree_for_every_name(renderer: Rende
 @example("000\xa1" + "\U00010000" * 5)
 async def test_no_name_breaks_a_letter(renderer: Renderer, name: str) -> None:
     compiled = await compile_letter(renderer, spec("slots"))
-    letter = fill(compiled, replace(READER, name=name))
+    letter = fill(compiled, READER._replace(name=name))
     assert not re.search(rb"(?<!\r)\n|\r(?!\n)", letter)
     assert not re.search(rb"^\.", letter, re.MULTILINE)
     head, _, body = letter.partition(b"\r\n\r\n")
@@ -237,14 +237,14 @@ async def test_an_encoded_word_in_an_article_adds_no_header(renderer: Renderer) 
     title = "=?utf-8?q?hi=0D=0ABcc:_evil=40x.org?="
     sender = replace(SENDER, from_name=title, list_name=title)
     context = {**CONTEXT, "campaign": {"title": title}, "articles": [{"title": title}]}
-    letter = fill(await compile_letter(renderer, spec(context=context, sender=sender)), replace(READER, name=title))
+    letter = fill(await compile_letter(renderer, spec(context=context, sender=sender)), READER._replace(name=title))
     assert _message(letter).keys() == EVERY_HEADER
     assert read_letter(letter).subject == "hi Bcc: evil@x.org"
     assert b"\r\nBcc" not in letter
 
 
 async def test_an_address_outside_ascii_goes_into_its_header_as_it_is(renderer: Renderer) -> None:
-    letter = fill(await compile_letter(renderer, spec()), replace(READER, to=Address("квітка", "example.org")))
+    letter = fill(await compile_letter(renderer, spec()), READER._replace(to=Address("квітка", "example.org")))
     assert "<квітка@example.org>\r\n".encode() in letter
     assert read_letter(letter).names == tuple(EVERY_HEADER)
 
@@ -269,14 +269,14 @@ async def test_one_person_is_refused_and_the_others_are_not(
     for template in ("slots", "choosy"):
         compiled = await compile_letter(renderer, spec(template))
         with pytest.raises(LetterRefused, match=words):
-            await compose(renderer, compiled, replace(READER, **change))
+            await compose(renderer, compiled, READER._replace(**change))
         assert await compose(renderer, compiled, READER)
 
 
 async def test_leaving_over_http_is_for_this_machine_only(renderer: Renderer) -> None:
     compiled = await compile_letter(renderer, spec())
     links = {**READER.links, "unsubscribe": "http://127.0.0.1:8000/u/token"}
-    assert b"<http://127.0.0.1:8000/u/token>" in fill(compiled, replace(READER, links=links))
+    assert b"<http://127.0.0.1:8000/u/token>" in fill(compiled, READER._replace(links=links))
 
 
 async def test_a_letter_rendered_for_each_person_says_why_and_fails_alone(renderer: Renderer, folder: Path) -> None:
@@ -285,8 +285,8 @@ async def test_a_letter_rendered_for_each_person_says_why_and_fails_alone(render
     assert compiled.per_person
     assert compiled.note == f"{folder / 'email/fails/body.txt.j2'}:1: person.name goes through a filter"
     with pytest.raises(LetterRefused, match=r"fails/body\.txt\.j2:1: ZeroDivisionError"):
-        await compose(renderer, compiled, replace(READER, name="abc"))
-    assert read_letter(await compose(renderer, compiled, replace(READER, name="abcd"))).text == "1.0\n"
+        await compose(renderer, compiled, READER._replace(name="abc"))
+    assert read_letter(await compose(renderer, compiled, READER._replace(name="abcd"))).text == "1.0\n"
 
 
 async def test_what_was_compiled_does_not_change_with_the_files(renderer: Renderer, folder: Path) -> None:
@@ -381,4 +381,4 @@ async def test_a_subject_is_folded_and_read_back(text: str) -> None:
 @given(at=st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 -- made aware
 async def test_dates_are_written_as_the_standard_library_writes_them(renderer: Renderer, at: datetime) -> None:
     compiled = await compile_letter(renderer, spec("goodbye"))
-    assert f"\r\nDate: {format_datetime(at)}\r\n".encode() in fill(compiled, replace(READER, date=at))
+    assert f"\r\nDate: {format_datetime(at)}\r\n".encode() in fill(compiled, READER._replace(date=at))
