@@ -49,7 +49,7 @@ class Carrier:
                     await self._carry(made)
                 except Exception as error:  # noqa: BLE001 -- one letter must not take the others at the dot with it
                     _log.exception("letter_failed", delivery=letter.id, error=str(error))
-                    await self._desk.settle(failed(self._kit, letter))
+                    await self._committer.settle(failed(self._kit, letter))
                 self._lane.share.spent(clock.monotonic() - began)
                 self._backlog.landed(letter)
         finally:
@@ -91,12 +91,12 @@ class Carrier:
         now = self._kit.clock.now()
         if letter.valid_until > now:
             return False
-        self._desk.settle(Outcome(Event.EXPIRE, letter.id, letter.claim_no, Cause(now, reason="too late")))
+        self._committer.note(Outcome(Event.EXPIRE, letter.id, letter.claim_no, Cause(now, reason="too late")))
         return True
 
     async def _refuse(self, letter: Claimed, error: LetterRefused) -> None:
         _log.warning("letter_refused", delivery=letter.id, edition=letter.edition_id, error=str(error))
-        await self._desk.settle(refused(letter, self._kit.clock.now(), "render", str(error)))
+        await self._committer.settle(refused(letter, self._kit.clock.now(), "render", str(error)))
 
     async def _connected(self) -> Conversation | None:
         """Return a connection that can carry another letter, or None when the relay cannot be reached."""
@@ -136,7 +136,7 @@ class Carrier:
         except Exception as error:  # noqa: BLE001 -- nothing was settled: what is offered stays so, and becomes a doubt
             _log.error("token_failed", delivery=letter.id, error=str(error))
             if tokenless:
-                self._desk.settle(undotted(self._kit, letter))
+                self._committer.note(undotted(self._kit, letter))
             else:
                 self._committer.let_go(letter.id, letter.claim_no)
             return
@@ -148,10 +148,10 @@ class Carrier:
         outcome = outcome_of(self._kit, letter, answer, verdict)
         if outcome is None:
             self._committer.let_go(letter.id, letter.claim_no)
+        elif answer.phase is Phase.DOT:
+            self._committer.note(outcome)
         else:
-            written = self._desk.settle(outcome)
-            if answer.phase is not Phase.DOT:
-                await written
+            await self._committer.settle(outcome)
         await self._judge_relay(letter, verdict, answer)
 
     async def _judge_relay(self, letter: Claimed, verdict: Verdict, answer: Answer) -> None:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from campaign.actions.kit import Kit
 from campaign.domain.consent import Reason
@@ -31,8 +31,7 @@ _PATIENCE: Final = 1.0
 """Seconds between two tries to write outcomes down while the database is away."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How the conversation about one letter ended, to be written down."""
 
     event: Event
@@ -55,7 +54,7 @@ class Outcome:
 @dataclass(slots=True)
 class _Group:
     tokens: list[tuple[Token, asyncio.Future[bool]]] = field(default_factory=list)
-    outcomes: list[tuple[Outcome, asyncio.Future[None]]] = field(default_factory=list)
+    outcomes: list[tuple[Outcome, asyncio.Future[None] | None]] = field(default_factory=list)
     withheld: list[tuple[int, int]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -70,7 +69,9 @@ class Committer:
         self._kit, self._owner = kit, owner
         self.writer = Writer(kit.store)
         self._next = _Group()
-        self._stuck: deque[tuple[Outcome, asyncio.Future[None]]] = deque()
+        self._stuck: deque[tuple[Outcome, asyncio.Future[None] | None]] = deque()
+        self._unwritten = 0
+        self._written = asyncio.Event()
         self._wanted = asyncio.Event()
         self._closing = False
 
@@ -87,9 +88,20 @@ class Committer:
         No later token is on disk before it: whoever asks for one need not wait for this.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._next.outcomes.append((outcome, done))
-        self._wanted.set()
+        self.note(outcome, done)
         return done
+
+    def note(self, outcome: Outcome, done: asyncio.Future[None] | None = None) -> None:
+        """Do the same where nobody waits for this one letter; see `written`."""
+        self._next.outcomes.append((outcome, done))
+        self._unwritten += 1
+        self._wanted.set()
+
+    async def written(self) -> None:
+        """Wait until every outcome that was handed in is on disk."""
+        while self._unwritten:
+            self._written.clear()
+            await self._written.wait()
 
     def let_go(self, id_: int, claim_no: int) -> None:
         """Hand back a letter whose token was withheld, or that was never tried."""
@@ -136,7 +148,10 @@ class Committer:
         for token, answer in group.tokens:
             _resolve(answer, token.id in granted)
         for _, done in group.outcomes:
-            _resolve(done, None)
+            if done is not None:
+                _resolve(done, None)
+        self._unwritten -= len(group.outcomes)
+        self._written.set()
 
     async def _in_one(self, tx: Transaction, group: _Group) -> set[int]:
         now = self._kit.clock.now()

@@ -1,4 +1,4 @@
-"""What the connections of one worker share: letters in hand, made a few at a time, and outcomes on their way to disk.
+"""What the connections of one worker share: letters in hand, made a few at a time.
 
 It never talks to a relay, and letters in hand belong to none: whichever lane has its turn takes the next. Letters are
 made one after the other, because what is done again at once is done in half the time: the processor still has it at
@@ -7,12 +7,11 @@ hand.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from typing import Final, NamedTuple
 
 from campaign.actions.backlog import Backlog
-from campaign.actions.committing import Committer, Outcome
+from campaign.actions.committing import Committer
 from campaign.actions.filling import Filled, Filling
 from campaign.actions.kit import Kit
 from campaign.actions.lanes import Lane
@@ -39,19 +38,9 @@ class Desk:
     """One worker's letters and outcomes during one drain."""
 
     def __init__(self, kit: Kit, committer: Committer, filling: Filling, backlog: Backlog) -> None:
-        """Take letters from `backlog`, make them with `filling`, hand outcomes to `committer`."""
+        """Take letters from `backlog`, make them with `filling`; `committer` writes down what becomes of them."""
         self.kit, self.committer, self.filling, self.backlog = kit, committer, filling, backlog
-        self.unwritten: set[asyncio.Future[None]] = set()
-        """Outcomes on their way to disk: a few for each connection, because the next token waits for them there."""
         self._pile: deque[Made] = deque()
-
-    def settle(self, outcome: Outcome) -> asyncio.Future[None]:
-        """Hand an outcome to the committer, and know of it until it is on disk."""
-        written = self.committer.settle(outcome)
-        if not written.done():
-            self.unwritten.add(written)
-            written.add_done_callback(self.unwritten.discard)
-        return written
 
     async def next(self, lane: Lane) -> Made | None:
         """Hand out the next letter as soon as it is this lane's turn; None when there will be no more for it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,12 +20,15 @@ _LONGEST: Final = 1000
 
 def outcome_of(kit: Kit, letter: Claimed, answer: Answer, verdict: Verdict) -> Outcome | None:
     """Return what to write down, or None when the letter goes back uncharged because its token was withheld."""
+    if verdict.outcome is Judged.ACCEPTED and answer.reply is not None:
+        cause = Cause(kit.clock.now(), answer.reply.code, answer.reply.enhanced)
+        return Outcome(Event.ACCEPT, letter.id, letter.claim_no, cause)
     if verdict.outcome is Judged.WITHHELD:
         return None
     cause = _cause(kit, answer, verdict)
     if verdict.outcome is Judged.AGAIN:
         return _again(kit, letter, answer, verdict)
-    event = {Judged.ACCEPTED: Event.ACCEPT, Judged.REFUSED: Event.REFUSE, Judged.IN_DOUBT: Event.DOUBT}[verdict.outcome]
+    event = Event.REFUSE if verdict.outcome is Judged.REFUSED else Event.DOUBT
     bounced = _address_key(kit, letter) if verdict.hard else None
     return Outcome(event, letter.id, letter.claim_no, cause, bounced)
 
@@ -69,9 +71,8 @@ def _again(kit: Kit, letter: Claimed, answer: Answer, verdict: Verdict) -> Outco
     chance = kit.clock.uniform(0, 1)
     due = back_off(letter.attempts, kit.clock.now(), chance=chance, wait=verdict.retry_after)
     values = {"due_at": due, **({"drops": letter.drops + 1} if dropped else {})}
-    return Outcome(
-        Event.DEFER, letter.id, letter.claim_no, replace(_cause(kit, answer, verdict, values=values), refund=free)
-    )
+    cause = _cause(kit, answer, verdict, values=values)._replace(refund=free)
+    return Outcome(Event.DEFER, letter.id, letter.claim_no, cause)
 
 
 def _cause(
@@ -83,13 +84,12 @@ def _cause(
     values: Mapping[str, Any] | None = None,
 ) -> Cause:
     reply = answer.reply
-    plain = verdict.reason is Reason.ACCEPTED
     return Cause(
         kit.clock.now(),
         code=reply.code if reply else None,
         enhanced=reply.enhanced if reply else None,
-        reason=reason or (None if plain else verdict.reason.value),
-        words="" if plain else _said(reply.text if reply else answer.fault or ""),
+        reason=reason or verdict.reason.value,
+        words=_said(reply.text if reply else answer.fault or ""),
         values=values or {},
     )
 

@@ -62,7 +62,7 @@ class Sender:
             taken = await _Feeder(desk, drain, self._owner).run()
             watching.cancel()
         desk.let_go()
-        await asyncio.gather(*desk.unwritten)
+        await self._committer.written()
         return taken
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -39,10 +40,10 @@ from campaign.store.schema.people import address_changes, lists, subscriptions, 
 
 _D: Final = deliveries.c
 _CHUNK: Final = 5_000
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """Why a letter moves: the instant, and what the relay said (its words apart, because servers quote addresses)."""
 
     at: datetime
@@ -50,7 +51,7 @@ class Cause:
     enhanced: str | None = None
     reason: str | None = None
     words: str = ""
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = _NOTHING
     """Further columns of the row that change with the move."""
     refund: bool = False
     """Whether the attempt is not charged, because it is nobody's fault."""

@@ -344,7 +344,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _token(self, letter: Claimed) -> Token:
         said = f"<d.{letter.id}.{self.clock.token(6)}@example.org>"
-        return Token(letter.id, letter.claim_no, letter.edition_id, "en", said, self.clock.now(), b"name", "main")
+        return Token(letter.id, letter.claim_no, "en", said, self.clock.now(), "main", letter.edition_id)
 
     async def _written(self, worker: Worker) -> None:
         """Wait until what was handed back is on disk: an outcome of nothing travels in the same group."""

@@ -13,10 +13,10 @@ from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import select, true
 
 from campaign.actions import recovering
-from campaign.domain.delivery import Event, Policy, State
+from campaign.domain.delivery import Event, Policy
 from campaign.store import ledger, moves, recovery
 from campaign.store.engine import Transaction
-from campaign.store.moves import Cause, Held, move, move_held
+from campaign.store.moves import Cause, Held, Only, Step, move, move_held
 from campaign.store.schema.ledger import deliveries
 from tests.contracts.ledger_machine import AT_THE_DOT, BEFORE_THE_DOT, LedgerMachine
 from tests.programs import CI
@@ -78,9 +78,10 @@ async def back_to_the_queue(tx: Transaction, event: Event, *rest: Any) -> Any:
     return await move(tx, Event.DEFER if event is Event.DOUBT else event, *rest)
 
 
-async def whatever_the_claim(tx: Transaction, step: tuple[Event, State], held: Held, cause: Cause) -> Any:
-    found = select(deliveries.c.id, deliveries.c.claim_no).where(deliveries.c.id.in_([id_ for id_, _ in held]))
-    return await move_held(tx, step, [(row[0], row[1]) for row in await tx.execute(found)], cause)
+async def whatever_the_claim(tx: Transaction, step: Step, held: Held, cause: Cause, *only: Only) -> Any:
+    found = select(deliveries.c.id, deliveries.c.claim_no).where(deliveries.c.id.in_([one[0] for one in held]))
+    now = {row[0]: row[1] for row in await tx.execute(found)}
+    return await move_held(tx, step, [(one[0], now[one[0]], *one[2:]) for one in held], cause, *only)
 
 
 STORIES_AND_FAULTS = [
