@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import import_kills, importing, kills, letters, scale, year
+from benchmarks import import_kills, importing, kills, letters, scale, signing, year
 from benchmarks.audit import Score
 from benchmarks.installation import DATABASES
 
@@ -22,7 +22,10 @@ def bench(score: Score) -> None:
 
 
 def proof(score: Score) -> None:
-    """Kill daemons on both databases, one and two at a time, and measure on PostgreSQL what `bench` does on SQLite."""
+    """Kill daemons on both databases, one and two at a time, and measure on PostgreSQL what `bench` does on SQLite.
+
+    Last, let others verify our signatures.
+    """
     for database in DATABASES:
         for daemons in (1, 2):
             kills.prove(kills.Plan(database=database, daemons=daemons, seed=daemons), score)
@@ -31,6 +34,7 @@ def proof(score: Score) -> None:
     letters.measure(score, "postgresql")
     importing.measure(score, "postgresql")
     scale.measure(score, "postgresql")
+    signing.measure(score)
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ from campaign.clock import Clock, SystemClock
 from campaign.domain.errors import NotReady
 from campaign.keys import Keyring
 from campaign.logs import set_up_logs
+from campaign.mail.dkim import NamedKey, Signer
 from campaign.mail.renderer import Renderer
 from campaign.mail.transport import Transport
 from campaign.settings import Settings, load_settings
@@ -65,6 +66,7 @@ def assemble(settings: Settings, *, operator: str, parts: Parts | None = None) -
         doorbell=parts.doorbell or SilentDoorbell(),
         operator=operator,
         relays=(Relay(parts.transport),) if parts.transport else relays(settings),
+        signer=signer(settings),
     )
 
 
@@ -94,6 +96,14 @@ def relays(settings: Settings) -> tuple[Relay, ...]:
         )
         for one in settings.relays
     )
+
+
+def signer(settings: Settings) -> Signer | None:
+    """Return what signs letters in the name of the sender's domain, if there is a key for that."""
+    if not settings.dkim_keys or settings.sender is None:
+        return None
+    named = zip(settings.dkim_selectors, settings.dkim_keys, strict=True)
+    return Signer(settings.sender.address.domain, [NamedKey(selector, key) for selector, key in named])
 
 
 async def upgrade_database(settings: Settings) -> tuple[str | None, str]:

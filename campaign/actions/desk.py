@@ -7,7 +7,9 @@ hand.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from campaign.actions.backlog import Backlog
@@ -19,6 +21,8 @@ from campaign.mail.transport import Envelope
 from campaign.store.ledger import Claimed
 
 _AT_ONCE: Final = 16
+_AHEAD: Final = 2 * _AT_ONCE
+"""So many letters are kept in hand where signatures take long, so that one is signed when its turn comes."""
 
 
 class Made(NamedTuple):
@@ -34,13 +38,27 @@ class Made(NamedTuple):
         return cls(letter, filled, Envelope(filled.return_path, filled.personal.to))
 
 
+class Unsigned(NamedTuple):
+    """A letter in hand whose signature is being made."""
+
+    letter: Claimed
+    promise: asyncio.Future[Filled | None]
+
+    @property
+    def made(self) -> Made:
+        """The letter, once it is signed; as one yet to be made where it could not be."""
+        filled = self.promise.result()
+        return Made(self.letter, None, None) if filled is None else Made.of(self.letter, filled)
+
+
 class Desk:
     """One worker's letters and outcomes during one drain."""
 
     def __init__(self, kit: Kit, committer: Committer, filling: Filling, backlog: Backlog) -> None:
         """Take letters from `backlog`, make them with `filling`; `committer` writes down what becomes of them."""
         self.kit, self.committer, self.filling, self.backlog = kit, committer, filling, backlog
-        self._pile: deque[Made] = deque()
+        self._pile: deque[Made | Unsigned] = deque()
+        self._low = _AHEAD if filling.signing else 0
 
     async def next(self, lane: Lane) -> Made | None:
         """Hand out the next letter as soon as it is this lane's turn; None when there will be no more for it."""
@@ -51,6 +69,8 @@ class Desk:
                 await lane.share.glance()
             elif (made := self.next_at_once(lane)) is not None:
                 return made
+            elif self._pile:
+                return await self._signed(lane)
             elif self.backlog.closed:
                 return None
             else:
@@ -69,17 +89,10 @@ class Desk:
 
     def next_at_once(self, lane: Lane) -> Made | None:
         """Hand out the next letter if there is one, made if that needs no waiting; make a few more beside it."""
-        if not lane.ready():
-            return None
-        if not self._pile:
-            now = self.kit.clock.now()
-            while len(self._pile) < _AT_ONCE and (letter := self.backlog.take()) is not None:
-                filled = self._made(letter) if letter.valid_until > now else None
-                self._pile.append(Made(letter, None, None) if filled is None else Made.of(letter, filled))
-        if not self._pile:
-            return None
-        lane.took()
-        return self._pile.popleft()
+        made = self._top() if lane.ready() else None
+        if made is not None:
+            lane.took()
+        return made
 
     def give_back(self, letter: Claimed) -> None:
         """Take back a letter that a lane took and could not carry: it is any other's."""
@@ -98,8 +111,40 @@ class Desk:
     def _any(self) -> bool:
         return bool(self._pile or len(self.backlog))
 
+    def _top(self) -> Made | None:
+        """Take the top letter of the pile, unless it is being signed, and see to it that the pile does not run out."""
+        while len(self._pile) <= self._low and (some := self._some()):
+            self._pile.extend(some)
+        if not self._pile or (isinstance(top := self._pile[0], Unsigned) and not top.promise.done()):
+            return None
+        top = self._pile.popleft()
+        return top.made if isinstance(top, Unsigned) else top
+
+    async def _signed(self, lane: Lane) -> Made:
+        """Take the top letter of the pile, which is being signed, as soon as that is done."""
+        lane.took()
+        top = self._pile.popleft()
+        if isinstance(top, Unsigned):
+            await top.promise
+            return top.made
+        return top
+
+    def _some(self) -> Sequence[Made | Unsigned]:
+        """Take a few letters, made where that needs no waiting; those whose signatures take long are being signed."""
+        some: list[Made] = []
+        now = self.kit.clock.now()
+        while len(some) < _AT_ONCE and (letter := self.backlog.take()) is not None:
+            filled = self._made(letter) if letter.valid_until > now else None
+            some.append(Made(letter, None, None) if filled is None else Made.of(letter, filled))
+        signing = self.filling.signing
+        if signing is None or not some:
+            return some
+        promises = iter(signing.pile([made.filled for made in some if made.filled is not None]))
+        return [made if made.filled is None else Unsigned(made.letter, next(promises)) for made in some]
+
     def _made(self, letter: Claimed) -> Filled | None:
+        """Make a letter if that needs no waiting."""
         try:
-            return self.filling.at_once(letter)
+            return self.filling.at_once(letter) if self.filling.signing is None else self.filling.unsigned(letter)
         except Exception:  # noqa: BLE001 -- it is tried again in its own turn, and settled there
             return None

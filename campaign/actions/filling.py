@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from campaign.actions import wording
 from campaign.actions.kit import Kit
+from campaign.actions.signing import Signing
 from campaign.domain.addresses import Address
 from campaign.domain.delivery import Kind
 from campaign.domain.message import (
@@ -52,6 +53,9 @@ class Filling:
         self._domain = settings.sender.address.domain if settings.sender else "localhost"
         self._pages = (settings.base_url or "").rstrip("/")
         self._contact = settings.contact.wire if settings.contact else ""
+        slow = kit.signer is not None and kit.signer.slow
+        self.signing = Signing(self.signed) if slow else None
+        """Where letters are signed if that takes long; None where it is done at once, or not at all."""
         self._compiled: dict[str, Compiled] = {}
         self._variants: dict[int, list[str]] = {}
         self._picked: dict[tuple[int, str | None, str | None], str | None] = {}
@@ -64,10 +68,24 @@ class Filling:
         compiled = await self._at_hand(letter, variant)
         personal = self._personal(letter)
         body = await compose(self._kit.renderer, compiled, personal)
-        return Filled(personal, body, variant, self._return_path)
+        made = Filled(personal, body, variant, self._return_path)
+        return self.signed(made) if self.signing is None else await self.signing.one(made)
 
     def at_once(self, letter: Claimed) -> Filled | None:
         """Do the same without waiting for anything; None where that cannot be done."""
+        made = self.unsigned(letter)
+        return made if made is None or self._kit.signer is None else self.signed(made)
+
+    def signed(self, made: Filled) -> Filled:
+        """Sign a letter, where there is a key: the one place at which finished bytes become signed ones.
+
+        The time in the signature is the letter's date, so that it is the same on every attempt. Any thread may call it.
+        """
+        signer = self._kit.signer
+        return made if signer is None else made._replace(body=signer.sign(made.body, made.personal.date))
+
+    def unsigned(self, letter: Claimed) -> Filled | None:
+        """Do what `at_once` does, and leave the signature to `signed`."""
         if letter.address_sealed is None:
             return None
         variant = letter.variant or self._known_variant(letter)

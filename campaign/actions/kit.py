@@ -1,4 +1,4 @@
-"""What every verb is handed: settings, store, clock, keys, renderer, relays, doorbell.
+"""What every verb is handed: settings, store, clock, keys, renderer, relays, signer, doorbell.
 
 It never does anything itself.
 """
@@ -12,6 +12,7 @@ from campaign.clock import Clock
 from campaign.domain.errors import NotFound, NotReady
 from campaign.domain.pace import Limits
 from campaign.keys import Keyring
+from campaign.mail.dkim import Signer
 from campaign.mail.renderer import Renderer
 from campaign.mail.transport import Transport
 from campaign.settings import Settings
@@ -62,6 +63,8 @@ class Kit:
     operator: str
     """Who does it: `local:<user>` at a command line, `web` for subscribers, `daemon` for what happens by itself."""
     relays: tuple[Relay, ...] = ()
+    signer: Signer | None = None
+    """Signs letters before they go out, where there is a key for that."""
 
     def require_relays(self) -> tuple[Relay, ...]:
         """Return the relays, or say that none is configured."""

@@ -53,6 +53,8 @@ async def preview(kit: Kit, slug: str, step: str | None = None, person: str | No
     to = someone.address if someone else Address("reader", "example.org")
     personal = Filling(kit).personal_for(Kind.EDITION, to, someone.name if someone else "")
     eml = await compose(kit.renderer, compiled, personal)
+    if kit.signer is not None:
+        eml = kit.signer.sign(eml, personal.date)
     return Preview(named, occurrence, draft.spec.language, eml, read_letter(eml), draft.choice, compiled.note)
 
 

@@ -125,10 +125,9 @@ async def attempt(kit: Kit, name: str, address: str | None = None) -> Trial:
         sender = kit.settings.sender
         if sender is None:
             raise BadInput("A letter needs a sender.", remedy="Set CAMPAIGN_SENDER in .env.")
-        message_id = f"<t.{kit.clock.token(12)}@{sender.address.domain}>"
-        body = probe(
-            (sender.name, sender.address), recipient, relay=relay.name, message_id=message_id, date=kit.clock.now()
-        )
+        message_id, now = f"<t.{kit.clock.token(12)}@{sender.address.domain}>", kit.clock.now()
+        body = probe((sender.name, sender.address), recipient, relay=relay.name, message_id=message_id, date=now)
+        body = body if kit.signer is None else kit.signer.sign(body, now)
         answer = await conversation.deliver(Envelope(sender.address.wire, recipient), body, _yes)
     finally:
         await conversation.close()

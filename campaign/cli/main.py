@@ -84,7 +84,7 @@ PLACES: Final[dict[str, Place]] = {
     "resume": _bare("editions", "sending_app", _SENDING, "Let it go on."),
     "cancel": _bare("editions", "sending_app", _SENDING, "End a campaign or an edition for good."),
     "editions": Place("editions", "editions_app", _SENDING, "List editions; send or skip a missed one."),
-    "relays": Place("relays", "relays_app", _SENDING, "See the relays, hold one, try one."),
+    "relays": Place("relays", "relays_app", _SENDING, "See the relays, hold one, try one; make keys to sign with."),
     "deliveries": Place("deliveries", "deliveries_app", _SENDING, "List letters; settle those in doubt."),
 }
 """Every command, in the order of the overview."""

@@ -8,11 +8,12 @@ import typer
 
 from campaign.cli.output import as_json, hint, record, say, table
 from campaign.cli.running import with_kit
+from campaign.cli.signing import dkim
 
 if TYPE_CHECKING:
     from campaign.actions.steering import Standing, Trial
 
-relays_app = typer.Typer(help="See the relays, hold one, try one.", no_args_is_help=True)
+relays_app = typer.Typer(help="See the relays, hold one, try one; make keys to sign with.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Name = Annotated[str, typer.Argument(metavar="RELAY", help="The relay's name: main, or as in config/relays.toml.")]
@@ -92,6 +93,9 @@ def try_relay(
     from campaign.actions import steering
 
     _say_trial(with_kit(lambda kit: steering.attempt(kit, name, address), "smtp_url"), address)
+
+
+relays_app.command("dkim")(dkim)
 
 
 def _say_trial(found: Trial, address: str | None) -> None:

@@ -47,7 +47,13 @@ _LOOKING: Final = frozenset(
 _WRITING: Final = frozenset(("articles", "keydates"))
 _ADMINISTERING: Final = frozenset(("operators", "keys", "db", "init"))
 _GRAVE: Final = frozenset(
-    (("subscribers", "erase"), ("imports", "undo"), ("suppressions", "remove"), ("consents", "lapse"))
+    (
+        ("subscribers", "erase"),
+        ("imports", "undo"),
+        ("suppressions", "remove"),
+        ("consents", "lapse"),
+        ("relays", "dkim"),
+    )
 )
 
 

@@ -15,9 +15,10 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from campaign.domain.addresses import Address
 from campaign.domain.errors import BadInput, SettingsMissing
-from campaign.settings import values
+from campaign.settings import signing, values
 from campaign.settings.layers import HOME, PREFIX, Mistake, Reading
 from campaign.settings.relays import FILE, MAIN, Domains, RelaySettings, read_relays
+from campaign.settings.signing import Algorithm, SigningKey
 from campaign.settings.values import HostPort, Mailbox
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
     "load_settings",
 ]
 
-SECRETS: Final = frozenset({"secret_key", "suppression_key", "seal_key", "database_url", "smtp_url"})
+SECRETS: Final = frozenset({"secret_key", "suppression_key", "seal_key", "database_url", "smtp_url", "dkim_key"})
 """Settings that are shown without their secret, and that may be given as a file (`CAMPAIGN_SMTP_URL_FILE`)."""
 
 IN_TABLES: Final = frozenset({"relays", "domains"})
@@ -57,6 +58,12 @@ class SettingsWrong(BadInput):
 def _database(value: Any, info: ValidationInfo) -> str:
     """Read the database's URL; a relative SQLite file lies in the home."""
     return values.sqlite_beside(values.read_database_url(value), info.data["home"])
+
+
+def _selectors(value: Any, info: ValidationInfo) -> tuple[str, ...]:
+    """Read the selectors, and hold them against the keys unless those are wrong themselves."""
+    names = signing.read_selectors(value)
+    return signing.matched(names, info.data["dkim_keys"]) if "dkim_keys" in info.data else names
 
 
 def _default_contact(data: dict[str, Any]) -> Address | None:
@@ -94,8 +101,8 @@ _Address = Annotated[Address, PlainValidator(values.read_address)]
 class Settings(BaseSettings):
     """Every setting, read and checked. An attribute is None (or empty) where nothing was set; see `require`.
 
-    `.env.example` explains each of them. Written as a variable, a name is CAMPAIGN_ and the name in capitals; the two
-    lists of keys are written CAMPAIGN_SECRET_KEY and CAMPAIGN_SEAL_KEY.
+    `.env.example` explains each of them. Written as a variable, a name is CAMPAIGN_ and the name in capitals; what is
+    a list here is written in the singular: CAMPAIGN_SECRET_KEY, CAMPAIGN_SEAL_KEY, CAMPAIGN_DKIM_KEY.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True)
@@ -132,6 +139,13 @@ class Settings(BaseSettings):
     organisation: _Line = Field(default_factory=_default_organisation, examples=["Example Organisation"])
     postal_address: _Text | None = _like("Example Organisation, 1 Example Street, 12345 Example Town")
 
+    dkim_keys: Annotated[tuple[SigningKey, ...], PlainValidator(signing.read_signing_keys)] = _like(
+        "-----BEGIN PRIVATE KEY-----…", default=(), alias="dkim_key"
+    )
+    dkim_selectors: Annotated[tuple[str, ...], PlainValidator(_selectors)] = _like(
+        "campaign-2027-01", default=(), alias="dkim_selector", validate_default=True
+    )
+
     timezone: Annotated[ZoneInfo, PlainValidator(values.read_timezone)] = _like("UTC", default=ZoneInfo("UTC"))
     language: Annotated[str, PlainValidator(values.read_language)] = _like("en", default="en")
 
@@ -164,6 +178,14 @@ class Settings(BaseSettings):
             if relay.in_the_open:
                 where = "CAMPAIGN_SMTP_URL" if self.smtp_url else f"The relay {relay.name}"
                 found.append(f"{where} says tls=none, so letters and the password travel in the open.")
+        if any(key.algorithm is Algorithm.RSA and key.bits < signing.GOOD_BITS for key in self.dkim_keys):
+            found.append(
+                f"CAMPAIGN_DKIM_KEY has an rsa key of less than {signing.GOOD_BITS} bits, which can be forged."
+            )
+        if self.dkim_keys and all(key.algorithm is Algorithm.ED25519 for key in self.dkim_keys):
+            found.append(
+                "CAMPAIGN_DKIM_KEY has no rsa key, and several large receivers cannot read ed25519 signatures."
+            )
         return tuple(found)
 
     def require(self, *names: str) -> None:
@@ -222,11 +244,14 @@ def load_settings(home: Path | None = None, environ: Mapping[str, str] = os.envi
 
 def _mistake(detail: ErrorDetails, reading: Reading) -> Mistake:
     """Say in our words what pydantic found."""
-    setting = str(detail["loc"][0])
+    found = str(detail["loc"][0])  # a default is found under its attribute
+    name = next(name for name in Settings.model_fields if found in {name, _setting(name)})
+    setting = _setting(name)
     problem = str(detail.get("ctx", {}).get("error") or detail["msg"])
-    name = next(name for name in Settings.model_fields if _setting(name) == setting)
     remedy = f'Write it like {_variable(name)}="{_example(name)}".'
-    if setting in {"secret_key", "suppression_key", "seal_key"}:
+    if setting == "dkim_key":
+        remedy = "`campaign relays dkim` makes a key, and the lines that name it."
+    elif setting in {"secret_key", "suppression_key", "seal_key"}:
         remedy = "`campaign init` in an empty folder shows what keys look like; a key in use must stay as it was."
     return Mistake(_variable(name), reading.where(setting), problem[:1].lower() + problem[1:], remedy)
 
@@ -248,6 +273,8 @@ def _example(name: str) -> str:
 
 def _redacted(value: Any) -> str:
     """Write a value down for a reader who may see everything but keys and passwords."""
+    if isinstance(value, tuple) and value and all(isinstance(part, str) for part in value):
+        return ", ".join(value)
     if isinstance(value, bytes) or (isinstance(value, tuple) and value):
         return f"<{'1 key' if isinstance(value, bytes) or len(value) == 1 else f'{len(value)} keys'}>"
     if value is None or value == ():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from campaign.assets import asset
 from campaign.settings import IN_TABLES, Settings, load_settings
+from campaign.settings.signing import Algorithm, SigningKey
 from tests.house.source import ROOT
 
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
@@ -36,6 +37,7 @@ def test_the_lines_work_as_they_stand(home: Path) -> None:
     newest, older = (base64.urlsafe_b64encode(bytes([n]) * 32).decode() for n in (1, 2))
     text = re.sub(r"^#(?=CAMPAIGN_)", "", EXAMPLE, flags=re.MULTILINE)
     text = text.replace("newest-key", newest).replace("older-key", older).replace("the-key", newest)
+    text = text.replace("the-signing-key", SigningKey.fresh(Algorithm.ED25519).pem.decode().replace("\n", "\\n"))
     (home / ".env").write_text(text, encoding="utf-8")
     settings = load_settings(home, {})
     assert len(settings.secret_keys) == len(settings.seal_keys) == 2
