@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from campaign.actions.kit import Doorbell, Kit, Relay, SilentDoorbell
 from campaign.assets import asset
 from campaign.clock import Clock, SystemClock
-from campaign.domain.errors import NotReady
+from campaign.domain.errors import BadInput, NotReady
+from campaign.domain.findings import Finding
+from campaign.domain.records.dkim import Selector
 from campaign.keys import Keyring
 from campaign.logs import set_up_logs
 from campaign.mail.dkim import NamedKey, Signer
 from campaign.mail.renderer import Renderer
 from campaign.mail.transport import Transport
-from campaign.settings import Settings, load_settings
+from campaign.settings import Mistake, Settings, load_settings, usable_settings
 from campaign.store import migrations
 from campaign.store.engine import Store
 
@@ -104,6 +107,24 @@ def signer(settings: Settings) -> Signer | None:
         return None
     named = zip(settings.dkim_selectors, settings.dkim_keys, strict=True)
     return Signer(settings.sender.address.domain, [NamedKey(selector, key) for selector, key in named])
+
+
+async def examine(home: Path | None, *, selector: str = "", offline: bool = False) -> list[Finding]:
+    """Look at an installation, however little of it is there, and say what to mend; see `actions.examining`."""
+    from campaign.actions import examining  # noqa: PLC0415 -- one command needs it, and it loads the wire and the DNS
+    from campaign.mail.smtp import SmtpOptions  # noqa: PLC0415 -- most commands send nothing
+
+    settings, mistakes = usable_settings(home)
+    ways = []
+    for one in settings.relays:
+        where = "CAMPAIGN_SMTP_URL" if settings.smtp_url else f"config/relays.toml, [relays.{one.name}]: url"
+        try:
+            ways.append(examining.Way(SmtpOptions.from_url(one.url, name=one.name), where))
+        except BadInput as error:
+            mistakes.append(Mistake(where, "as it is set", error.message, error.remedy))
+    selectors = (Selector(selector, settings.sender.address.domain),) if selector and settings.sender else ()
+    patient = examining.Patient(settings, tuple(mistakes), SystemClock(), tuple(ways), selectors)
+    return await examining.examine(patient, offline=offline)
 
 
 async def upgrade_database(settings: Settings) -> tuple[str | None, str]:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.domain.errors import SettingsMissing
-from campaign.settings import HostPort, Mailbox, Settings, SettingsWrong, load_settings
+from campaign.settings import HostPort, Mailbox, Settings, SettingsWrong, load_settings, usable_settings
 from campaign.settings import values as reading
 
 KEY = base64.urlsafe_b64encode(bytes(range(224, 256))).decode()
@@ -33,6 +33,25 @@ def mistakes(home: Path, dotenv: str = "", toml: str = "", **environ: str) -> st
     with pytest.raises(SettingsWrong) as caught:
         load(home, dotenv, toml, **environ)
     return caught.value.message
+
+
+class TestWhatCanBeUsed:
+    """For looking, what is wrong counts as not set."""
+
+    def test_what_is_wrong_is_left_out_and_named_and_the_rest_is_read(self, home: Path) -> None:
+        (home / ".env").write_text('CAMPAIGN_CONNECTIONS="many"\nCAMPAIGN_ODD="1"\nCAMPAIGN_LANGUAGE="fr"\n')
+        settings, found = usable_settings(home, {"CAMPAIGN_TIMEZONE": "Nowhere/Else"})
+        assert (settings.connections, settings.language, str(settings.timezone)) == (10, "fr", "UTC")
+        assert {mistake.setting for mistake in found} == {"CAMPAIGN_CONNECTIONS", "CAMPAIGN_TIMEZONE", "CAMPAIGN_ODD"}
+
+    def test_what_follows_from_a_wrong_one_is_no_mistake_of_its_own(self, home: Path) -> None:
+        settings, found = usable_settings(home, {"CAMPAIGN_SENDER": "nobody"})
+        assert (settings.sender, settings.contact, settings.organisation) == (None, None, "")
+        assert [mistake.setting for mistake in found] == ["CAMPAIGN_SENDER"]
+
+    def test_no_mistake_no_difference(self, home: Path) -> None:
+        settings, found = usable_settings(home, {"CAMPAIGN_CONNECTIONS": "7"})
+        assert (settings, found) == (load(home, CONNECTIONS="7"), [])
 
 
 class TestPlaces:
@@ -305,6 +324,23 @@ class TestValues:
     )
     def test_where_nobody_can_listen(self, home: Path, text: str) -> None:
         assert "CAMPAIGN_LISTEN" in mistakes(home, LISTEN=text)
+
+    @pytest.mark.parametrize(
+        ("text", "server"),
+        [
+            ("192.0.2.53", "192.0.2.53:53"),
+            ("192.0.2.53:5353", "192.0.2.53:5353"),
+            ("2001:db8::53", "[2001:db8::53]:53"),
+            ("[2001:db8::53]", "[2001:db8::53]:53"),
+            ("[2001:db8::53]:5353", "[2001:db8::53]:5353"),
+        ],
+    )
+    def test_a_nameserver_is_an_address(self, home: Path, text: str, server: str) -> None:
+        assert str(load(home, DNS=text).dns) == server
+
+    @pytest.mark.parametrize("text", ["dns.example.org", "dns.example.org:53", "192.0.2.53:x", "192.0.2.53:0", "[::1"])
+    def test_what_is_no_nameserver(self, home: Path, text: str) -> None:
+        assert "CAMPAIGN_DNS (the environment)" in mistakes(home, DNS=text)
 
     def test_ipv6_can_be_listened_on(self, home: Path) -> None:
         listen = load(home, LISTEN="[::1]:8000").listen

@@ -56,6 +56,9 @@ PLACES: Final[dict[str, Place]] = {
     ),
     "demo": _bare("demo", "demo_app", _SETTING_UP, "Show everything once, with a throw-away home and no real mail."),
     "db": Place("operations", "db_app", _SETTING_UP, "Upgrade and check the database."),
+    "doctor": _bare(
+        "doctor", "doctor_app", _SETTING_UP, "Look at settings, keys, database, relay and DNS; say what to mend."
+    ),
     "operators": Place("operators", "operators_app", _SETTING_UP, "Say who may do what at this command line."),
     "keys": Place("keys", "keys_app", _SETTING_UP, "Check what is sealed, and put it under a fresh key."),
     "audit": _bare("operators", "audit_app", _SETTING_UP, "Show who did what, before and after."),

@@ -165,6 +165,7 @@ def _say_next(settings: Settings) -> None:
     ]
     if missing:
         hint(f"\nBefore you send, set in {settings.home / '.env'}: {', '.join(missing)}.")
+        hint("Then see whether all is well: campaign doctor")
     hint(
         "\nNext:\n"
         "  campaign lists add supporters\n"

@@ -42,7 +42,21 @@ RIGHTS: Final[Mapping[Role, frozenset[Right]]] = MappingProxyType(
 )
 
 _LOOKING: Final = frozenset(
-    ("list", "show", "status", "plan", "preview", "find", "search", "count", "people", "check", "audit", "proof")
+    (
+        "list",
+        "show",
+        "status",
+        "plan",
+        "preview",
+        "find",
+        "search",
+        "count",
+        "people",
+        "check",
+        "audit",
+        "proof",
+        "doctor",
+    )
 )
 _WRITING: Final = frozenset(("articles", "keydates"))
 _ADMINISTERING: Final = frozenset(("operators", "keys", "db", "init"))

@@ -13,7 +13,7 @@ from typing import Final
 from campaign.domain.replies import WITHHELD, Answer, Phase
 from campaign.mail.admission import Vetted, misfit
 from campaign.mail.dialogue import GARBLED, TIMEOUT, Dialogue, WireFault
-from campaign.mail.terms import DATA, Extensions, PhaseTimeouts, Proposal
+from campaign.mail.terms import DATA, Extensions, PhaseTimeouts, Proposal, Security
 from campaign.mail.transport import BeforeDot, Envelope, Upcoming
 
 _BLOCK: Final = 64 * 1024
@@ -48,6 +48,16 @@ class SmtpConversation:
     def smtputf8(self) -> bool:
         """Whether letters to non-ASCII mailbox names can go this way."""
         return self._extensions.smtputf8
+
+    @property
+    def offers(self) -> Extensions:
+        """What the relay says it can do."""
+        return self._extensions
+
+    @property
+    def security(self) -> Security | None:
+        """How the line is secured; None for one that is not."""
+        return None if self._dialogue.tls is None else Security.of(self._dialogue.tls)
 
     @property
     def engaged(self) -> bool:

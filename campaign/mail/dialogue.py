@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections import deque
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -135,6 +136,12 @@ class Dialogue(asyncio.Protocol):
     def silent(self) -> bool:
         """Whether the server has said nothing that nobody asked for."""
         return self._reader.silent
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """What secures the line, if anything does."""
+        found: ssl.SSLObject | None = self._transport.get_extra_info("ssl_object")
+        return found
 
     def write(self, data: bytes | memoryview) -> None:
         """Send bytes; on a lost line they vanish, and the next `reply` says so."""

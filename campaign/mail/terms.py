@@ -5,8 +5,10 @@ It never talks.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from campaign.domain.replies import Answer, Phase, Reply
@@ -49,6 +51,21 @@ class PhaseTimeouts:
         """Return the seconds for one phase."""
         seconds: float = getattr(self, phase.value)
         return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """How a line is secured, its certificate found good: the version of TLS, and until when it is good."""
+
+    version: str
+    ends: datetime | None
+
+    @classmethod
+    def of(cls, tls: ssl.SSLObject) -> Security:
+        """Read what was agreed on."""
+        ends = (tls.getpeercert() or {}).get("notAfter")
+        until = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) if isinstance(ends, str) else None
+        return cls(tls.version() or "TLS", until)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ __all__ = [
     "Settings",
     "SettingsWrong",
     "load_settings",
+    "usable_settings",
 ]
 
 SECRETS: Final = frozenset({"secret_key", "suppression_key", "seal_key", "database_url", "smtp_url", "dkim_key"})
@@ -153,6 +154,7 @@ class Settings(BaseSettings):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = _like(
         "info", default="info"
     )
+    dns: Annotated[HostPort, PlainValidator(values.read_nameserver)] | None = _like("127.0.0.1:53")
     instance_id: _Line | None = _like("letters-1")
 
     @classmethod
@@ -224,22 +226,39 @@ def load_settings(home: Path | None = None, environ: Mapping[str, str] = os.envi
     `home` is what was asked for, else CAMPAIGN_HOME, else the current folder; it need not exist yet. An empty variable
     counts as not set. Raises SettingsWrong with every mistake in every place.
     """
+    settings, mistakes = usable_settings(home, environ)
+    if mistakes:
+        raise SettingsWrong(mistakes)
+    return settings
+
+
+def usable_settings(
+    home: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> tuple[Settings, list[Mistake]]:
+    """Read the settings as `load_settings` does; what is wrong counts as not set, and is named in the mistakes.
+
+    Only for looking: with a setting left out, Campaign could do what nobody asked for.
+    """
     home = (home or Path(environ.get(HOME) or ".")).expanduser().absolute()
     reading = Reading(home, frozenset(map(_setting, Settings.model_fields)) - {"home"} - IN_TABLES, SECRETS)
     reading.environment(environ)
     reading.dotenv()
     reading.toml()
     tables = read_relays(reading, any("smtp_url" in layer.values for layer in reading.layers))
-    sources = tuple(InitSettingsSource(Settings, dict(layer.values)) for layer in reading.layers)
-    try:
-        settings = Settings(_build_sources=((InitSettingsSource(Settings, {"home": home, **tables}), *sources), {}))
-    except ValidationError as error:
-        details = [detail for detail in error.errors() if detail["type"] != _FOLLOWS]
-        mistakes = [*reading.mistakes, *(_mistake(detail, reading) for detail in details)]
-        raise SettingsWrong(mistakes) from None  # pydantic's own text could repeat a secret
-    if reading.mistakes:
-        raise SettingsWrong(reading.mistakes)
-    return settings
+    wrong: dict[str, Mistake] = {}
+    while True:
+        kept = ({name: v for name, v in layer.values.items() if name not in wrong} for layer in reading.layers)
+        sources = (InitSettingsSource(Settings, values) for values in kept)
+        try:
+            settings = Settings(_build_sources=((InitSettingsSource(Settings, {"home": home, **tables}), *sources), {}))
+        except ValidationError as error:  # pydantic's own text could repeat a secret
+            details = [detail for detail in error.errors() if detail["type"] != _FOLLOWS]
+            named = {str(detail["loc"][0]): _mistake(detail, reading) for detail in details}
+            if named.keys() <= wrong.keys():  # nothing is left to leave out
+                raise SettingsWrong([*reading.mistakes, *wrong.values()]) from None
+            wrong |= named
+        else:
+            return settings, [*reading.mistakes, *wrong.values()]
 
 
 def _mistake(detail: ErrorDetails, reading: Reading) -> Mistake:

@@ -145,6 +145,22 @@ def read_listen(value: Any) -> HostPort:
     return HostPort(parts.hostname, parts.port)
 
 
+def read_nameserver(value: Any) -> HostPort:
+    """Read the address of a DNS server, with or without a port; a name would have to be looked up first."""
+    if isinstance(value, HostPort):
+        return value
+    text = read_line(value)
+    try:
+        return HostPort(str(ip_address(re.sub(r"\A\[(.*)\]\Z", r"\1", text))), 53)
+    except ValueError:
+        found = read_listen(text)
+    try:
+        return HostPort(str(ip_address(found.host)), found.port)
+    except ValueError:
+        msg = f"'{text}' is not the address of a DNS server"
+        raise ValueError(msg) from None
+
+
 def read_language(value: Any) -> str:
     """Read a language tag (BCP 47: language, script, region) and give it the usual capitals: `pt-BR`, `zh-Hant`."""
     found = _LANGUAGE.fullmatch(read_line(value))

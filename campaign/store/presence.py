@@ -11,11 +11,12 @@ import fcntl
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from campaign.store.engine import Store
@@ -25,6 +26,11 @@ _CLASS: Final = 0x4F574E52
 
 _HEARTBEAT: Final = 1.0
 """Seconds between two looks whether the session that holds the lock is still there."""
+
+_LIVING: Final = (
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = :ours AND granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 @asynccontextmanager
@@ -90,6 +96,27 @@ async def is_dead(store: Store, owner: str) -> bool:
     async with store.engine.connect() as connection, connection.begin():
         taken = await connection.execute(select(func.pg_try_advisory_xact_lock(_CLASS, _number(owner))))
         return bool(taken.scalar_one())
+
+
+async def living(store: Store, now: datetime) -> int:
+    """Return how many workers are alive. Beside a SQLite file a lock that was only just made counts as held.
+
+    To try it in that moment could take it from under its owner.
+    """
+    if store.file is not None:
+        files = _lock_file(store.file, "").parent.glob("*.lock")
+        return sum([_is_held(path, now) for path in files])
+    async with store.engine.connect() as connection, connection.begin():
+        return int((await connection.execute(text(_LIVING), {"ours": _CLASS})).scalar_one())
+
+
+def _is_held(path: Path, now: datetime) -> bool:
+    try:
+        with path.open("r+") as handle:
+            age = now.timestamp() - os.fstat(handle.fileno()).st_mtime
+            return age < _HEARTBEAT or not _take(handle)
+    except FileNotFoundError:  # it ended in this moment
+        return False
 
 
 def _take(handle: IO[str]) -> bool:

@@ -36,7 +36,7 @@ def test_every_contract_breaks_when_it_is_broken(copy: Path) -> None:
     planted = {
         "domain/planted.py": "import campaign.settings\nimport sqlalchemy\n",
         "mail/planted.py": "import campaign.store\nimport sqlalchemy\nimport apscheduler\nimport jinja2\nimport aiosmtplib\n",
-        "actions/planted.py": "import fastapi\nimport typer\nimport dotenv\nimport vobject\nimport procrastinate\n",
+        "actions/planted.py": "import fastapi\nimport typer\nimport dotenv\nimport vobject\nimport procrastinate\nimport dns\n",
         "homeless.py": "",
     }
     for name, text in planted.items():
