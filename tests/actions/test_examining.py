@@ -75,6 +75,7 @@ def test_settings_that_are_missing_or_wrong(tmp_path: Path) -> None:
     )
     loopback = at_home.of_settings(ready(tmp_path, base_url="http://127.0.0.1:8000"), ())
     assert [one.level for one in loopback] == [Level.WARNING]
+    assert loopback[0].mend == f'In {tmp_path / ".env"}: CAMPAIGN_BASE_URL="https://letters.example.org"'
 
 
 def test_keys_that_are_missing_wrong_or_the_same(tmp_path: Path) -> None:

@@ -87,6 +87,12 @@ def test_spf_records_that_are_named_are_judged_too() -> None:
     assert found.level is Level.OK
 
 
+def test_the_proposed_end_of_an_spf_record_can_be_published() -> None:
+    (found,) = _spf("v=spf1 mx +ALL")
+    assert found.mend == 'Publish in the DNS: example.org. TXT "v=spf1 mx ~all"'
+    assert _spf("v=spf1 x=\x1b ?all")[-1].mend == "Write the record anew, with ~all at its end."
+
+
 def test_spf_that_is_not_there_or_there_twice() -> None:
     (none,) = spf.judge(D, {D: Lookup(("v=spf10 -all", "other"))}, "mail.example.net")
     assert (

@@ -52,8 +52,14 @@ def of_settings(settings: Settings, mistakes: tuple[Mistake, ...]) -> list[Findi
         if not known and not wrong & {variable, f"{variable}_FILE"}:
             findings.append(_SETTINGS.error(f"{variable} is not set, and is needed to send.", f"Add to {env}: {line}"))
     said = [one for one in settings.warnings if "tls=none" not in one]  # the relay's own finding says it
-    findings += [_SETTINGS.warning(one, f"Mend {env}.") for one in said]
+    findings += [_SETTINGS.warning(one, _line_for(one, env)) for one in said]
     return findings or [_SETTINGS.ok(f"Everything that sending needs is set ({env}).")]
+
+
+def _line_for(warning: str, env: Path) -> str:
+    """Give the line that a warning speaks of."""
+    lines = (line for line in _TO_SEND.values() if line.partition("=")[0] in warning)
+    return f"In {env}: {next(lines, 'mend what it names')}"
 
 
 def of_keys(settings: Settings, mistakes: tuple[Mistake, ...]) -> list[Finding]:

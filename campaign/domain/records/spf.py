@@ -21,6 +21,8 @@ LOOKUPS: Final = 10
 _SPF: Final = Subject("SPF")
 _VERSION: Final = "v=spf1"
 _MOST_TERMS: Final = 200
+_LONG: Final = 450
+"""Characters: a longer record does not fit into one answer over UDP beside others (RFC 7208 s. 3.4)."""
 _MODIFIER: Final = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_.-]*)=(?P<value>[!-~]*)")
 _MECHANISM: Final = re.compile(
     r"(?P<qualifier>[+?~-]?)(?P<name>[A-Za-z0-9]+)(?::(?P<value>[!-~]+?))?(?P<length>(?:/[0-9]{1,3})?(?://[0-9]{1,3})?)",
@@ -138,16 +140,24 @@ def _of_end(domain: str, spf: Spf, record: str, walk: _Walk) -> list[Finding]:
     findings = []
     if spf.end == "+all":
         found = f"{domain} ends in +all: it lets the whole world send in its name."
-        findings.append(_SPF.error(found, f"Write ~all instead, in {shown(record)}."))
+        findings.append(_SPF.error(found, _ended(domain, record)))
     elif spf.end in {"", "?all"}:
         found = f"{domain} does not say what happens to other senders ({spf.end or 'it ends without all'})."
-        findings.append(_SPF.warning(found, f"End it with ~all: {shown(record)}."))
+        findings.append(_SPF.warning(found, _ended(domain, record)))
     if any(term.name == "ptr" for term in spf.terms):
         findings.append(
             _SPF.warning(f"{domain} uses ptr, which receivers skip (RFC 7208 s. 5.5).", "Write ip4: or a:.")
         )
     clean = not (findings or spf.mistakes or walk.errors or walk.unsure or walk.lookups > LOOKUPS)
     return [_SPF.ok(f"{domain} has {shown(record)}; {walk.lookups} of {LOOKUPS} lookups.")] if clean else findings
+
+
+def _ended(domain: str, record: str) -> str:
+    """Propose the same record with ~all at its end, unless it is nothing that anybody should publish again."""
+    kept = [word for word in record.split(" ") if word and word.lower().lstrip("+?~-") != "all"]
+    text = " ".join([*kept, "~all"])
+    plain = len(text) <= _LONG and text.isascii() and text.isprintable() and '"' not in text
+    return publish(domain, text) if plain else "Write the record anew, with ~all at its end."
 
 
 def _walked(domain: str, known: Mapping[str, Lookup]) -> _Walk:
