@@ -122,9 +122,15 @@ async def examine(home: Path | None, *, selector: str = "", offline: bool = Fals
             ways.append(examining.Way(SmtpOptions.from_url(one.url, name=one.name), where))
         except BadInput as error:
             mistakes.append(Mistake(where, "as it is set", error.message, error.remedy))
-    selectors = (Selector(selector, settings.sender.address.domain),) if selector and settings.sender else ()
-    patient = examining.Patient(settings, tuple(mistakes), SystemClock(), tuple(ways), selectors)
+    patient = examining.Patient(settings, tuple(mistakes), SystemClock(), tuple(ways), _selectors(settings, selector))
     return await examining.examine(patient, offline=offline)
+
+
+def _selectors(settings: Settings, named: str) -> tuple[Selector, ...]:
+    """Return where the keys stand by which receivers check signatures in the name of the sender's domain."""
+    if settings.sender is None or not named:
+        return ()
+    return (Selector(named, settings.sender.address.domain),)
 
 
 async def upgrade_database(settings: Settings) -> tuple[str | None, str]:

@@ -19,6 +19,8 @@ _DMARC: Final = Subject("DMARC")
 _MX: Final = Subject("MX")
 _PTR: Final = Subject("PTR")
 _ROUNDS: Final = 12
+_PATIENCE: Final = 9.0
+"""Seconds for the records of one kind: less than all of them have together, so that each says what did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ async def examine(names: Names, resolver: Resolver) -> list[Finding]:
         (_DKIM, _of_dkim),
         (_DMARC, _of_dmarc),
     ]
-    found = await asyncio.gather(*(guarded(subject, look(names, resolver)) for subject, look in looks))
+    found = await asyncio.gather(*(guarded(subject, look(names, resolver), _PATIENCE) for subject, look in looks))
     levels = {subject.name: worst(findings) for (subject, _), findings in zip(looks, found, strict=True)}
     return [*(finding for findings in found for finding in findings), _of_rules(levels), _of_pointer(names)]
 
