@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -111,6 +112,13 @@ async def test_a_server_that_is_not_there(home: Path) -> None:
     assert (found.subject, found.level) == ("database", Level.ERROR)
     assert "CAMPAIGN_DATABASE_URL=" in found.mend
     assert "geheim" not in str(found)
+
+
+async def test_a_driver_that_is_not_installed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    settings = Settings(home=home, database_url="postgresql://127.0.0.1:1/campaign")
+    (found,) = await database.examine(settings, SystemClock())
+    assert found.mend == 'pip install "campaign[postgres]"'
 
 
 async def test_letters_in_doubt_and_relays_that_rest(kit: Kit) -> None:

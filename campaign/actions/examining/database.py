@@ -46,7 +46,10 @@ class Opened:
 
 async def examine(settings: Settings, clock: Clock) -> list[Finding]:
     """Look from the file, or the server, inwards."""
-    store = Store(settings.database_url)
+    try:
+        store = Store(settings.database_url)
+    except ModuleNotFoundError as error:
+        return [_DATABASE.error(f"Its driver is not installed: {error.name}.", 'pip install "campaign[postgres]"')]
     try:
         file = [] if store.file is None else await asyncio.to_thread(_of_file, store.file, settings.home)
         if worst(file) is Level.ERROR:
