@@ -227,7 +227,7 @@ async def test_relays_that_are_not_there_or_say_no(monkeypatch: pytest.MonkeyPat
         started = time.monotonic()
         (found,) = await meet(server.port)
     assert "did not let us in within 0.5 s" in found.found
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 6
 
 
 async def test_a_relay_elsewhere_in_the_open_whose_name_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,7 +311,7 @@ async def test_no_answer_is_not_the_records_fault() -> None:
         "s1._domainkey.example.org TXT": SERVFAIL,
     }
     asked = names.Names("example.org", "example.org", ("relay.example.net",), (Selector("s1", "example.org"),))
-    found = await look(zone, asked, patience=0.4)
+    found = await look(zone, asked, patience=1.5)
     assert {one.level for one in found} == {Level.WARNING, Level.NOTE}
     assert said(found).count("could not be looked up") == 4
     assert "SERVFAIL" in said(found)
@@ -358,7 +358,7 @@ async def test_everything_hangs_and_it_ends(tmp_path: Path, monkeypatch: pytest.
             options = SmtpOptions("127.0.0.1", server.port, tls=Tls.NONE, name="main")
             started = time.monotonic()
             found = await examining.examine(Patient(settings, (), SystemClock(), (Way(options),)))
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 10
     assert "did not let us in" in said(found)
     assert said(found).count("could not be looked up") == 3
     assert "There is no database" in said(found)

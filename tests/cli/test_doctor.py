@@ -183,7 +183,7 @@ def test_when_everything_hangs_the_program_ends(peopled: Path) -> None:
             check=False,
             timeout=60,
         )
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 15
     assert done.returncode == 1, done.stderr
     assert done.stdout.count("could not be looked up") == 3
     assert "it failed at greeting: timeout" in done.stdout

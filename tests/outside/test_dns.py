@@ -52,7 +52,8 @@ async def test_an_answer_too_long_for_udp_comes_over_tcp() -> None:
 )
 async def test_no_answer_is_no_record_but_trouble(fault: str, said: str) -> None:
     with dns_server({"example.org TXT": fault}) as server:
-        found = await Resolver(server.address, patience=0.3).texts("example.org")
+        patience = 10 if "says" in said else 0.3
+        found = await Resolver(server.address, patience=patience).texts("example.org")
     assert found.trouble
     assert said in found.trouble
     assert not found.nowhere
@@ -81,14 +82,14 @@ async def test_a_lookup_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatc
     """The system's lookup cannot be made to hang here, so its place is taken for once."""
 
     def hang(*_: object, **__: object) -> list[object]:
-        time.sleep(0.5)
+        time.sleep(5)
         raise OSError("too late")
 
     monkeypatch.setattr(dns.socket, "getaddrinfo", hang)
     started = time.monotonic()
     found = await machine_addresses("mail.example.org", 25, patience=0.1)
     assert found.trouble == "no answer within 0.1 s"
-    assert time.monotonic() - started < 0.4
+    assert time.monotonic() - started < 3
 
 
 async def test_a_nameserver_with_ipv6_is_understood() -> None:
