@@ -127,10 +127,14 @@ async def examine(home: Path | None, *, selector: str = "", offline: bool = Fals
 
 
 def _selectors(settings: Settings, named: str) -> tuple[Selector, ...]:
-    """Return where the keys stand by which receivers check signatures in the name of the sender's domain."""
-    if settings.sender is None or not named:
+    """Return where receivers find the keys of signatures in the sender's name: ours, and the relay's if named."""
+    if settings.sender is None:
         return ()
-    return (Selector(named, settings.sender.address.domain),)
+    domain = settings.sender.address.domain
+    public = (key.record.rpartition("p=")[2] for key in settings.dkim_keys)
+    ours = {name: Selector(name, domain, key) for name, key in zip(settings.dkim_selectors, public, strict=True)}
+    relays = {named: Selector(named, domain)} if named else {}
+    return tuple((relays | ours).values())
 
 
 async def upgrade_database(settings: Settings) -> tuple[str | None, str]:

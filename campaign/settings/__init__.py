@@ -9,15 +9,15 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, PlainValidator, ValidationError, ValidationInfo
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from campaign.domain.addresses import Address
 from campaign.domain.errors import BadInput, SettingsMissing
-from campaign.settings import signing, values
+from campaign.settings import following, signing, values
 from campaign.settings.layers import HOME, PREFIX, Mistake, Reading
-from campaign.settings.relays import FILE, MAIN, Domains, RelaySettings, read_relays
+from campaign.settings.relays import FILE, Domains, RelaySettings, read_relays
 from campaign.settings.signing import Algorithm, SigningKey
 from campaign.settings.values import HostPort, Mailbox
 
@@ -39,6 +39,9 @@ SECRETS: Final = frozenset({"secret_key", "suppression_key", "seal_key", "databa
 IN_TABLES: Final = frozenset({"relays", "domains"})
 """Settings that are tables of `config/relays.toml`, and no variables."""
 
+_TOGETHER: Final = {"dkim_selector": "dkim_key", "dkim_key": "dkim_selector"}
+"""What means nothing without another setting: where one is wrong, who only looks leaves both out."""
+
 _KEY: Final = "32 random bytes as URL-safe base64, made by campaign init"
 _FOLLOWS: Final = "default_factory_not_called"
 """Pydantic's word for a default that waits for a setting which is wrong itself: nothing to report twice."""
@@ -54,32 +57,6 @@ class SettingsWrong(BadInput):
         self.mistakes: Final = tuple(mistakes)
         count = f"{len(mistakes)} settings are" if len(mistakes) != 1 else "One setting is"
         super().__init__("\n".join([f"{count} wrong.", *(f"  {mistake}" for mistake in mistakes)]))
-
-
-def _database(value: Any, info: ValidationInfo) -> str:
-    """Read the database's URL; a relative SQLite file lies in the home."""
-    return values.sqlite_beside(values.read_database_url(value), info.data["home"])
-
-
-def _selectors(value: Any, info: ValidationInfo) -> tuple[str, ...]:
-    """Read the selectors, and hold them against the keys unless those are wrong themselves."""
-    names = signing.read_selectors(value)
-    return signing.matched(names, info.data["dkim_keys"]) if "dkim_keys" in info.data else names
-
-
-def _default_contact(data: dict[str, Any]) -> Address | None:
-    """Answer questions at the sender's own address."""
-    return sender.address if (sender := data.get("sender")) else None
-
-
-def _default_organisation(data: dict[str, Any]) -> str:
-    """Call the organisation what the sender calls itself."""
-    return (sender.name or sender.address.domain) if (sender := data.get("sender")) else ""
-
-
-def _main_relay(data: dict[str, Any]) -> tuple[RelaySettings, ...]:
-    """Take the one relay that CAMPAIGN_SMTP_URL names."""
-    return (RelaySettings(name=MAIN, url=data["smtp_url"]),) if data.get("smtp_url") else ()
 
 
 def _lower(value: Any) -> Any:
@@ -113,7 +90,7 @@ class Settings(BaseSettings):
     secret_keys: _Keys = _like(_KEY, default=(), alias="secret_key")
     suppression_key: _Key | None = _like(_KEY)
     seal_keys: _Keys = _like(_KEY, default=(), alias="seal_key")
-    database_url: Annotated[str, PlainValidator(_database)] = Field(
+    database_url: Annotated[str, PlainValidator(following.database)] = Field(
         default_factory=lambda data: f"sqlite:///{data['home'] / 'campaign.db'}",
         examples=["sqlite:///campaign.db", "postgresql://campaign:password@localhost/campaign"],
     )
@@ -127,7 +104,7 @@ class Settings(BaseSettings):
         "smtp://user:password@mail.example.org:587?tls=required"
     )
     connections: int = _like("10", default=10, ge=1, le=200)
-    relays: tuple[RelaySettings, ...] = Field(default_factory=_main_relay)
+    relays: tuple[RelaySettings, ...] = Field(default_factory=following.main_relay)
     domains: Annotated[Domains, PlainValidator(lambda value: value)] = Field(default_factory=Domains)
     max_attempts: int = _like("20", default=20, ge=1, le=1000)
     valid_hours: int = _like("48", default=48, ge=1, le=24 * 30)
@@ -135,15 +112,15 @@ class Settings(BaseSettings):
     grace_seconds: int = _like("30", default=30, ge=0, le=3600)
 
     sender: _Mailbox | None = _like("Example Campaign <letters@example.org>")
-    contact: _Address | None = Field(default_factory=_default_contact, examples=["help@example.org"])
+    contact: _Address | None = Field(default_factory=following.contact, examples=["help@example.org"])
     return_path: _Address | None = _like("bounces@example.org")
-    organisation: _Line = Field(default_factory=_default_organisation, examples=["Example Organisation"])
+    organisation: _Line = Field(default_factory=following.organisation, examples=["Example Organisation"])
     postal_address: _Text | None = _like("Example Organisation, 1 Example Street, 12345 Example Town")
 
     dkim_keys: Annotated[tuple[SigningKey, ...], PlainValidator(signing.read_signing_keys)] = _like(
         "-----BEGIN PRIVATE KEY-----…", default=(), alias="dkim_key"
     )
-    dkim_selectors: Annotated[tuple[str, ...], PlainValidator(_selectors)] = _like(
+    dkim_selectors: Annotated[tuple[str, ...], PlainValidator(following.selectors)] = _like(
         "campaign-2027-01", default=(), alias="dkim_selector", validate_default=True
     )
 
@@ -246,26 +223,27 @@ def usable_settings(
     reading.toml()
     tables = read_relays(reading, any("smtp_url" in layer.values for layer in reading.layers))
     wrong: dict[str, Mistake] = {}
+    left_out: set[str] = set()
     while True:
-        kept = ({name: v for name, v in layer.values.items() if name not in wrong} for layer in reading.layers)
+        kept = ({name: v for name, v in layer.values.items() if name not in left_out} for layer in reading.layers)
         sources = (InitSettingsSource(Settings, values) for values in kept)
         try:
             settings = Settings(_build_sources=((InitSettingsSource(Settings, {"home": home, **tables}), *sources), {}))
         except ValidationError as error:  # pydantic's own text could repeat a secret
             details = [detail for detail in error.errors() if detail["type"] != _FOLLOWS]
-            named = {str(detail["loc"][0]): _mistake(detail, reading) for detail in details}
+            named = {_setting_at(str(detail["loc"][0])): _mistake(detail, reading) for detail in details}
             if named.keys() <= wrong.keys():  # nothing is left to leave out
                 raise SettingsWrong([*reading.mistakes, *wrong.values()]) from None
             wrong |= named
+            left_out |= {_TOGETHER.get(name, name) for name in named} | named.keys()
         else:
             return settings, [*reading.mistakes, *wrong.values()]
 
 
 def _mistake(detail: ErrorDetails, reading: Reading) -> Mistake:
     """Say in our words what pydantic found."""
-    found = str(detail["loc"][0])  # a default is found under its attribute
-    name = next(name for name in Settings.model_fields if found in {name, _setting(name)})
-    setting = _setting(name)
+    setting = _setting_at(str(detail["loc"][0]))
+    name = next(name for name in Settings.model_fields if _setting(name) == setting)
     problem = str(detail.get("ctx", {}).get("error") or detail["msg"])
     remedy = f'Write it like {_variable(name)}="{_example(name)}".'
     if setting == "dkim_key":
@@ -273,6 +251,11 @@ def _mistake(detail: ErrorDetails, reading: Reading) -> Mistake:
     elif setting in {"secret_key", "suppression_key", "seal_key"}:
         remedy = "`campaign init` in an empty folder shows what keys look like; a key in use must stay as it was."
     return Mistake(_variable(name), reading.where(setting), problem[:1].lower() + problem[1:], remedy)
+
+
+def _setting_at(place: str) -> str:
+    """Give the setting that pydantic names; a default is found under its attribute."""
+    return next(_setting(name) for name in Settings.model_fields if place in {name, _setting(name)})
 
 
 def _setting(name: str) -> str:

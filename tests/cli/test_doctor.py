@@ -115,6 +115,41 @@ def test_each_relay_of_the_file_is_looked_at(type_: Typist, peopled: Path, relay
     assert 'config/relays.toml, [relays.bad]: url="smtp://127.0.0.1:1?tls=none"' in of["relay bad"]["mend"]
 
 
+def test_the_key_that_letters_are_signed_with_is_held_against_the_one_in_the_dns(type_: Typist, peopled: Path) -> None:
+    made = type_.read("relays", "dkim", "--selector", "one", "--algorithm", "ed25519")
+    with (peopled / ".env").open("a", encoding="utf-8") as env:
+        env.writelines(f"{line}\n" for line in made["env"])
+    text = made["record"]["text"]
+    with dns_server(good_zone()) as server:
+        settle(peopled, CAMPAIGN_DNS=str(server.address))
+        found = {}
+        for record in ([], [text], [text.replace(text[-8:], "AAAAAAA=")]):
+            server.zone["one._domainkey.example.org TXT"] = record
+            _, said = read(type_)
+            found[str(record)] = next(one for one in said["findings"] if one["subject"] == "DKIM")
+    missing, there, other = found.values()
+    assert (missing["level"], missing["mend"]) == (
+        "error",
+        f'Publish in the DNS: one._domainkey.example.org. TXT "{text}"',
+    )
+    assert there["level"] == "ok"
+    assert (other["level"], "not the public half" in other["found"]) == ("error", True)
+
+
+def test_a_key_without_its_selector_is_one_mistake(type_: Typist, peopled: Path) -> None:
+    made = type_.read("relays", "dkim", "--selector", "one")
+    with (peopled / ".env").open("a", encoding="utf-8") as env:
+        env.write(f"{made['env'][0]}\n")
+    status, found = read(type_, "--offline")
+    assert status == 1
+    assert [one["found"] for one in found["findings"] if one["level"] == "error"] == [
+        "CAMPAIGN_DKIM_SELECTOR (default): it is not set, but CAMPAIGN_DKIM_KEY is."
+    ]
+    settle(peopled, CAMPAIGN_DKIM_KEY_FILE="", CAMPAIGN_DKIM_KEY="no key", CAMPAIGN_DKIM_SELECTOR="one")
+    _, found = read(type_, "--offline")
+    assert len([one for one in found["findings"] if one["level"] == "error"]) == 1
+
+
 def test_no_home_at_all(tmp_path: Path) -> None:
     done = campaign("doctor", "--home", str(tmp_path / "none"), home=tmp_path)
     assert done.returncode == 1

@@ -88,7 +88,10 @@ async def _of_cover(domain: str, known: dict[str, Lookup], relay: str, resolver:
 async def _of_dkim(names: Names, resolver: Resolver) -> list[Finding]:
     if not names.selectors:
         found = "Campaign signs nothing. Where the relay does, its selector is not known here."
-        mend = "campaign doctor --selector NAME: the s= in the DKIM-Signature of a letter that arrived (campaign test)"
+        mend = (
+            "campaign doctor --selector NAME: the s= in the DKIM-Signature of a letter that arrived (campaign test). "
+            "If it has none: campaign relays dkim"
+        )
         return [_DKIM.note(found, mend)]
     looked = await asyncio.gather(*(resolver.texts(selector.place) for selector in names.selectors))
     judged = (dkim.judge(selector, lookup) for selector, lookup in zip(names.selectors, looked, strict=True))
