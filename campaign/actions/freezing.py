@@ -41,6 +41,8 @@ async def freeze_due(kit: Kit) -> int:
             continue
         try:
             frozen += await freeze(kit, edition)
+        except DatabaseAway:  # it will be back, and the next tick goes on: nothing to remark on
+            raise
         except Exception as error:  # noqa: BLE001 -- one edition that cannot be frozen must not hold the others
             _log.exception("freeze_failed", edition=edition.name, error=str(error))
             await _note(kit, edition, f"Cannot be prepared: {error}")
@@ -81,7 +83,10 @@ async def _prepare(kit: Kit, campaign: Campaign, edition: Edition) -> bool:
         # second daemon has prepared it meanwhile, and this one may help with its audience.
         event = EditionEvent.SKIP if edition.state is EditionState.PLANNED else EditionEvent.CANCEL
         async with kit.store.begin() as tx:
-            return not await editions.advance(tx, edition.id, event, kit.clock.now(), note=made.skip)
+            skipped = await editions.advance(tx, edition.id, event, kit.clock.now(), note=made.skip)
+        if skipped:
+            _log.warning("edition_skipped", edition=edition.name, why=made.skip)
+        return not skipped
     now = kit.clock.now()
     async with kit.store.begin() as tx:
         if not await _is_as_approved(tx, campaign, edition):

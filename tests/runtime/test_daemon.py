@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date, time, timedelta
@@ -10,21 +13,23 @@ from email import message_from_bytes
 from email.policy import default
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from campaign.actions import campaigning, planning, reporting, subscribing
+from campaign.actions import campaigning, freezing, planning, reporting, subscribing
 from campaign.actions.kit import Kit
 from campaign.clock import SystemClock, TravelClock
 from campaign.domain.calendar import instant_at
 from campaign.domain.campaigns import Definition
 from campaign.domain.delivery import State
 from campaign.domain.editions import EditionState
+from campaign.logs import set_up_logs
 from campaign.mail.smtp import SmtpOptions, SmtpTransport
 from campaign.runtime.catcher import Catcher
 from campaign.runtime.daemon import Bell, Daemon
-from campaign.store.engine import Store
+from campaign.store.engine import DatabaseAway, Store
 from tests.builders import Reader, a_kit, fresh_articles, some_readers
 
 
@@ -134,3 +139,43 @@ async def test_an_edition_found_too_late_is_missed_shown_and_sent_only_by_a_pers
     await run(late)
     [count] = await reporting.counts(late, str(first.id))
     assert (count.edition.state, count.by_state) == (EditionState.SENT, {State.ACCEPTED.value: 2})
+
+
+async def test_a_daemon_that_ends_when_idle_goes_on_after_its_database_was_away(
+    kit: Kit, catcher: Catcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The edition is due all the while: what cannot be reached now must not be written down as the edition's fault."""
+    tried, prepare = [], freezing._prepare
+
+    async def once_away(*given: Any) -> bool:
+        tried.append(given)
+        if len(tried) == 1:
+            raise DatabaseAway("The database cannot be used: it is locked")
+        return await prepare(*given)
+
+    monkeypatch.setattr(freezing, "_prepare", once_away)
+    await some_readers(kit, 2)
+    await fresh_articles(kit)
+    await approved(kit, EVERY)
+    edition = await planning.send_now(kit, "news")
+    await run(kit)
+    [count] = await reporting.counts(kit, str(edition.id))
+    assert (count.edition.state, count.by_state, count.edition.note) == (EditionState.SENT, {"accepted": 2}, "")
+    assert len(tried) == 2
+
+
+async def test_an_edition_that_has_nothing_new_to_say_is_skipped_aloud(
+    kit: Kit, catcher: Catcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, root = io.StringIO(), logging.getLogger()
+    monkeypatch.setattr(root, "handlers", root.handlers[:])
+    monkeypatch.setattr(root, "level", root.level)
+    set_up_logs("json", "info", said)
+    await some_readers(kit, 2)
+    await fresh_articles(kit)
+    await approved(kit, EVERY.changed({"topics": ("nothing-is-about-this",)}))
+    edition = await planning.send_now(kit, "news")
+    await run(kit)
+    assert (await reporting.find_edition(kit, edition.id)).state is EditionState.SKIPPED
+    [line] = [json.loads(one) for one in said.getvalue().splitlines() if "edition_skipped" in one]
+    assert (line["edition"], "Nothing new" in line["why"]) == (edition.name, True)
