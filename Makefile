@@ -75,7 +75,7 @@ format: $(DEV) ## Put the code into the house's format
 	@$(PY) -m ruff format $(CODE)
 	@$(PY) -m ruff check --fix $(CODE)
 
-bench: $(DEV) ## Measure: planning, status, import, letters to a sink
+bench: $(DEV) ## Measure, in turn with others' programs, and print a table (a quarter of an hour)
 	@$(PY) -m benchmarks $(ARGS)
 
 proof: $(DEV) ## Kill the daemon again and again while letters fly, and count

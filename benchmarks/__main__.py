@@ -1,5 +1,7 @@
 """Runs the benchmarks one after the other, or with `proof` the long scripts; the last line is the verdict.
 
+Before it stands a table: every figure that was held to a promise, and the script that measured it.
+
 `python -m benchmarks` and `python -m benchmarks proof`; each script may be run by itself, with options of its own.
 """
 
@@ -7,18 +9,37 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from typing import Final
 
-from benchmarks import import_kills, importing, kills, letters, scale, signing, year
+from benchmarks import import_kills, importing, kills, letters, peers, round_trips, scale, signing, wire, year
 from benchmarks.audit import Score
 from benchmarks.installation import DATABASES
+
+_SIGNED: Final = 5_000
+"""Letters for each turn of the rows with a signature: signing is slow, and every letter costs the same."""
 
 
 def bench(score: Score) -> None:
     """Measure what people wait for, where most of them are: on SQLite."""
-    year.measure(score)
-    letters.measure(score)
-    importing.measure(score)
-    scale.measure(score)
+    steps: dict[str, list[Callable[[], None]]] = {
+        "year": [lambda: year.measure(score)],
+        "letters": [lambda: letters.measure(score)],
+        "importing": [lambda: importing.measure(score)],
+        "scale": [lambda: scale.measure(score)],
+        "wire": [
+            lambda: wire.measure(score),
+            lambda: wire.measure(score, wire.Order(letters=_SIGNED, connections=(20,), dkim="rsa")),
+            lambda: wire.measure(score, wire.Order(letters=_SIGNED, connections=(20,), dkim="ed25519")),
+        ],
+        "peers": [lambda: peers.measure(score)],
+        "round_trips": [lambda: round_trips.measure(score)],
+    }
+    for script, measures in steps.items():
+        score.script = f"benchmarks.{script}"
+        for measure in measures:
+            measure()
+    score.show()
 
 
 def proof(score: Score) -> None:

@@ -12,12 +12,36 @@ Taken = Counter[tuple[str, str]]
 """How often a relay took a letter, by Message-ID and recipient."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What two that were measured in turn did, in letters a second."""
+
+    ours: float
+    theirs: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table at the end: what was measured, by which script, and against what it was held."""
+
+    what: str
+    ours: str
+    peer: str
+    ratio: str
+    promise: str
+    script: str
+    kept: bool
+
+
 @dataclass(slots=True)
 class Score:
     """Checks that passed and failed; its last line is the verdict."""
 
     passed: int = 0
     failed: list[str] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    script: str = ""
+    """Which script is measuring, for the table."""
 
     def check(self, what: str, found: object, wanted: object = 0) -> None:
         """Compare one figure with what it must be, and print both."""
@@ -26,11 +50,35 @@ class Score:
 
     def at_most(self, what: str, found: float, limit: float) -> None:
         """Hold one figure to a limit, and print both."""
-        self._count(what, f"{_short(found)} (at most {_short(limit)})", right=found <= limit)
+        right = found <= limit
+        self._count(what, f"{_short(found)} (at most {_short(limit)})", right=right)
+        self.figures.append(Figure(what, _short(found), "", "", f"<= {_short(limit)}", self.script, right))
 
     def at_least(self, what: str, found: float, limit: float) -> None:
         """Hold one figure to what is promised, and print both."""
-        self._count(what, f"{_short(found)} (at least {_short(limit)})", right=found >= limit)
+        right = found >= limit
+        self._count(what, f"{_short(found)} (at least {_short(limit)})", right=right)
+        self.figures.append(Figure(what, _short(found), "", "", f">= {_short(limit)}", self.script, right))
+
+    def outruns(self, peer: str, ratio: float, rates: Rates, limit: float) -> None:
+        """Hold our rate to a multiple of a peer's, and print both; `ratio` is the median of many, each of one pair."""
+        right, ours, theirs = ratio >= limit, f"{rates.ours:,.0f}/s", f"{rates.theirs:,.0f}/s"
+        self._count(f"times {peer}", f"{_short(ratio)} ({ours}, {theirs}; at least {_short(limit)})", right=right)
+        self.figures.append(Figure(peer, ours, theirs, _short(ratio), f">= {_short(limit)}", self.script, right))
+
+    def show(self) -> None:
+        """Print every figure that was held to a promise, in one table."""
+        head = ("figure", "ours", "peer", "ratio", "promise", "script")
+        rows = [(one.what, one.ours, one.peer, one.ratio, one.promise, one.script) for one in self.figures]
+        marks = ["", *("" if one.kept else "  FAIL" for one in self.figures)]
+        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+        print()
+        for row, mark in zip((head, *rows), marks, strict=True):
+            cells = [
+                f"{row[0]:<{widths[0]}}",
+                *(f"{text:>{width}}" for text, width in zip(row[1:5], widths[1:5], strict=True)),
+            ]
+            print("  ".join([*cells, row[5]]) + mark, flush=True)
 
     def _count(self, what: str, figures: str, *, right: bool) -> None:
         self.passed += right

@@ -54,12 +54,12 @@ def sink(*, keep: bool = True) -> Iterator[Sink]:
     with tempfile.TemporaryDirectory(prefix="campaign-sink-") as name:
         folder = Path(name)
         folder.chmod(0o777)
-        dump, port = folder / "taken", _free_port()
+        dump, port = folder / "taken", free_port()
         nobody = ["-u", "nobody"] if os.geteuid() == 0 else []
         keeping = ["-D", str(dump)] if keep else []
         running = subprocess.Popen([found, "-4", *nobody, *keeping, f"127.0.0.1:{port}", "1000"])
         try:
-            _wait_for(port)
+            wait_for(port)
             yield Sink(port, dump)
         finally:
             running.terminate()
@@ -79,20 +79,22 @@ def source(port: int, letter: Path, count: int, connections: int) -> float:
     return count / (time.monotonic() - began)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
+    """Return when somebody listens on a port; raise TimeoutError when nobody does after ten seconds."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         if time.monotonic() > deadline:
-            msg = "smtp-sink did not start."
+            msg = f"Nobody listens on port {port}."
             raise TimeoutError(msg)
         time.sleep(0.02)
