@@ -5,6 +5,7 @@ It never changes a row.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -13,7 +14,7 @@ from campaign.actions.kit import Kit
 from campaign.domain.delivery import LIVE, State
 from campaign.domain.editions import NOWHERE
 from campaign.domain.errors import NotFound
-from campaign.store import campaigns, editions, letters, relays, reports
+from campaign.store import campaigns, editions, letters, progress, relays, reports
 from campaign.store.campaigns import Approval, Campaign
 from campaign.store.editions import Edition
 from campaign.store.engine import Transaction
@@ -88,9 +89,47 @@ class Count:
 async def counts(kit: Kit, target: str | None = None) -> list[Count]:
     """Count the letters of all editions, of one campaign's, or of one edition, in one consistent look."""
     async with kit.store.read() as tx:
-        found = await _editions(tx, target)
-        tally = await editions.tally(tx, [edition.id for edition in found])
+        return await count_in(tx, target)
+
+
+async def count_in(tx: Transaction, target: str | None) -> list[Count]:
+    """Do the same within a look that is open already."""
+    found = await _editions(tx, target)
+    tally = await editions.tally(tx, [edition.id for edition in found])
     return [Count(edition, tally[edition.id]) for edition in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How the letters of some editions that went by one relay, or to one domain, stand."""
+
+    name: str
+    by_state: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """All letters there are."""
+        return sum(self.by_state.values())
+
+
+async def spread(kit: Kit, target: str) -> tuple[list[Spread], list[Spread]]:
+    """Count the letters of a campaign or an edition by relay, and by domain, the most letters first.
+
+    Letters that no relay took up yet stand under no name. Domains of few people are shown: docs/decisions/0027.
+    """
+    async with kit.store.read() as tx:
+        found = await _editions(tx, target)
+        rows = await progress.by_relay_and_domain(tx, [edition.id for edition in found])
+    tallies: tuple[dict[str, Counter[str]], dict[str, Counter[str]]] = ({}, {})
+    for relay, domain, state, number in rows:
+        for tally, name in zip(tallies, (relay, domain), strict=True):
+            tally.setdefault(name, Counter())[state.value] += number
+    by_relay, by_domain = ([Spread(name, states) for name, states in tally.items()] for tally in tallies)
+    return _most_first(by_relay), _most_first(by_domain)
+
+
+def _most_first(found: list[Spread]) -> list[Spread]:
+    return sorted(found, key=lambda one: (-one.total, one.name))
 
 
 async def _editions(tx: Transaction, target: str | None) -> list[Edition]:

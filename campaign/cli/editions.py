@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
@@ -131,7 +131,7 @@ def list_editions(
 def say_counts(found: list[Count], *, empty: str) -> None:
     """Write editions as a table, and the notes beside them below it."""
     rows = [
-        (e.id, e.name, e.state.value, when_utc(e.starts_at), one.total or "", _became(one))
+        (e.id, e.name, e.state.value, when_utc(e.starts_at), one.total or "", became(one.by_state))
         for one in found
         for e in [one.edition]
     ]
@@ -143,11 +143,12 @@ def say_counts(found: list[Count], *, empty: str) -> None:
             warn(f"{one.edition.name}: {one.total} letters, but {one.edition.planned} were planned.")
 
 
-def _became(one: Count) -> str:
-    """Give what became of the letters, those that still move as one number."""
-    final = {name: number for name, number in one.by_state.items() if name not in LIVE}
+def became(by_state: Mapping[str, int]) -> str:
+    """Give what became of letters, those that still move as one number."""
+    final = {name: number for name, number in by_state.items() if name not in LIVE}
+    live = sum(by_state.values()) - sum(final.values())
     words = [f"{number:,} {name.replace('_', ' ')}" for name, number in sorted(final.items())]
-    return ", ".join([*words, *([f"{one.live:,} waiting"] if one.live else [])])
+    return ", ".join([*words, *([f"{live:,} waiting"] if live else [])])
 
 
 @editions_app.command("show")

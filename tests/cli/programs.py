@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
+import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -59,5 +65,24 @@ def on_a_terminal(*words: str, home: Path, columns: int) -> str:
                 break
             shown += piece
         running.wait(60)
+    os.close(ours)
+    return shown.decode()
+
+
+def watched_until(word: str, *words: str, home: Path, columns: int = 100, rows: int = 40) -> str:
+    """Run a command on a terminal of that size until it shows a word, end it by Ctrl-C, and return all it showed."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    with subprocess.Popen(
+        command(*words), cwd=home, env=environment(TERM="xterm"), stdin=theirs, stdout=theirs, stderr=theirs
+    ) as running:
+        os.close(theirs)
+        shown, deadline = b"", time.monotonic() + 30
+        with suppress(OSError):  # the other end is closed
+            while piece := os.read(ours, 65536):
+                shown += piece
+                if word.encode() in shown or time.monotonic() > deadline:
+                    running.send_signal(signal.SIGINT)
+        running.wait(30)
     os.close(ours)
     return shown.decode()

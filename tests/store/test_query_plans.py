@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import event, insert, select
 
 from campaign.actions.kit import Kit
+from campaign.actions.watching import Watch
 from campaign.domain.consent import Reason
 from campaign.domain.delivery import Event
 from campaign.store import agenda, editions, ledger, recovery, waves
@@ -76,6 +77,9 @@ async def _a_day(kit: Kit, edition_id: int) -> None:
         await agenda.next_instant(tx, now)
         await agenda.is_due(tx, now)
         await agenda.is_busy(tx, now, within=now - now)
+    watch = Watch(kit)
+    await watch.look()
+    await watch.look()
 
 
 async def _somebody_leaves(tx: Transaction, kit: Kit) -> None:

@@ -1,0 +1,228 @@
+"""What is told of editions on their way out: the numbers add up at every look, and each look says why letters wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from campaign.actions import reporting
+from campaign.actions.kit import Kit
+from campaign.actions.watching import Look, Watch, Why
+from campaign.domain.delivery import LIVE, Event, State
+from campaign.domain.editions import EditionEvent
+from campaign.domain.errors import NotFound
+from campaign.domain.schedule import EVERYBODY, Wave
+from campaign.store import editions, ledger, progress, relays, waves
+from campaign.store.engine import Store
+from campaign.store.ledger import Claimed
+from campaign.store.moves import Cause
+from campaign.store.presence import presence
+from campaign.store.schema.ledger import deliveries
+from tests.builders import a_kit
+from tests.clocks import FrozenClock
+from tests.contracts.test_ledger import a_sending_edition, claim, offer, settle
+
+DOMAINS = ("mail00.example.org", "mail01.example.org", "mail02.example.org")
+
+
+@pytest.fixture
+async def kit(store: Store, clock: FrozenClock, home: Path) -> Kit:
+    return a_kit(store, clock, home)
+
+
+async def at_three_domains(kit: Kit, people: int = 12) -> int:
+    """A sending edition whose letters go to three domains: half of them to the first, a third to the second."""
+    edition_id = await a_sending_edition(kit, people)
+    async with kit.store.begin() as tx:
+        for number, domain in enumerate(DOMAINS, 1):
+            mine = deliveries.c.id % 6 >= {1: 0, 2: 3, 3: 5}[number]
+            await tx.execute(update(deliveries).where(mine).values(domain=domain))
+    return edition_id
+
+
+async def accepted(kit: Kit, letters: Sequence[Claimed]) -> None:
+    assert await offer(kit, list(letters)) == {letter.id for letter in letters}
+    await settle(kit, Event.ACCEPT, list(letters))
+
+
+def letters_by_reason(look: Look) -> dict[Why, int]:
+    found: dict[Why, int] = {}
+    for wait in look.waits:
+        if wait.letters is not None:
+            found[wait.why] = found.get(wait.why, 0) + wait.letters
+    return found
+
+
+def agrees(look: Look) -> bool:
+    """Whether the reasons account for every letter that is live or in doubt, and the domains for every live one."""
+    states = [count.by_state for count in look.counts]
+    live = sum(by_state.get(state.value, 0) for by_state in states for state in LIVE)
+    doubted = sum(by_state.get(State.IN_DOUBT.value, 0) for by_state in states)
+    reasons, domains = sum(letters_by_reason(look).values()), sum(flow.waiting for flow in look.by_domain)
+    return (reasons, domains) == (live + doubted, live)
+
+
+async def test_the_rate_is_of_the_last_ten_seconds_by_relay_and_by_domain(kit: Kit, clock: FrozenClock) -> None:
+    edition_id = await at_three_domains(kit)
+    watch = Watch(kit, str(edition_id))
+    clock.advance(timedelta(seconds=20))
+    first = await watch.look()
+    assert (first.rate, first.left, letters_by_reason(first)) == (0, None, {Why.NEXT: 12})
+    assert [(flow.name, flow.waiting) for flow in first.by_domain] == list(zip(DOMAINS, (6, 4, 2), strict=True))
+    letters = await claim(kit, edition_id)
+    await accepted(kit, letters[:5])
+    second = await watch.look()
+    assert second.rate == 0.5
+    assert [(flow.name, flow.rate) for flow in second.by_relay] == [("main", 0.5)]
+    assert sum(flow.rate for flow in second.by_domain) == pytest.approx(0.5)
+    assert second.left == timedelta(seconds=14)
+    assert agrees(second)
+    assert letters_by_reason(second) == {Why.IN_HAND: 7}
+    clock.advance(timedelta(seconds=6))
+    await accepted(kit, letters[5:6])
+    assert (await watch.look()).rate == 0.6
+    clock.advance(timedelta(seconds=6))
+    last = await watch.look()
+    assert last.rate == 0.1
+    assert agrees(last)
+
+
+async def test_who_comes_late_is_told_of_the_seconds_before(kit: Kit, clock: FrozenClock) -> None:
+    edition_id = await at_three_domains(kit)
+    clock.advance(timedelta(seconds=30))
+    letters = await claim(kit, edition_id)
+    await accepted(kit, letters[:3])
+    clock.advance(timedelta(seconds=12))
+    await accepted(kit, letters[3:5])
+    clock.advance(timedelta(seconds=4))
+    assert (await Watch(kit).look()).rate == 0.2
+
+
+async def test_an_edition_that_has_just_begun_is_not_told_to_be_slow(kit: Kit, clock: FrozenClock) -> None:
+    edition_id = await at_three_domains(kit)
+    clock.advance(timedelta(seconds=2))
+    await accepted(kit, await claim(kit, edition_id))
+    assert (await Watch(kit).look()).rate == 6
+
+
+async def test_each_letter_waits_for_one_reason(kit: Kit, clock: FrozenClock) -> None:
+    edition_id = await at_three_domains(kit)
+    watch, now = Watch(kit, "news"), clock.now()
+    assert agrees(await watch.look())
+    letters = await claim(kit, edition_id, limit=8)
+    await accepted(kit, letters[:1])
+    soon = {"due_at": now + timedelta(minutes=6)}
+    async with kit.store.begin() as tx:
+        for letter in letters[1:4]:
+            cause = Cause(now, 451, "4.7.1", "greylisted", words="Try again\x1b[31m later", values=soon)
+            await ledger.settle(tx, Event.DEFER, [(letter.id, letter.claim_no)], cause)
+    await offer(kit, letters[4:6])
+    await settle(kit, Event.DOUBT, letters[4:5])
+    found = await watch.look()
+    assert letters_by_reason(found) == {Why.LATER: 3, Why.NEXT: 4, Why.IN_HAND: 3, Why.IN_DOUBT: 1}
+    [later] = [wait for wait in found.waits if wait.why is Why.LATER]
+    assert (later.who, later.until) == ("greylisted", soon["due_at"])
+    assert later.words.startswith("451 Try again")
+    assert agrees(found)
+    async with kit.store.begin() as tx:
+        await editions.advance(tx, edition_id, EditionEvent.PAUSE, clock.now())
+    paused = await watch.look()
+    assert letters_by_reason(paused) == {Why.PAUSED: 10, Why.IN_DOUBT: 1}
+    assert agrees(paused)
+
+
+async def test_letters_whose_wave_has_not_come_are_told_apart_from_those_tried_before(
+    kit: Kit, clock: FrozenClock
+) -> None:
+    edition_id = await at_three_domains(kit)
+    now, evening = clock.now(), clock.now() + timedelta(hours=9)
+    zones = [
+        Wave(zone, due, due + timedelta(hours=6), due + timedelta(hours=48))
+        for zone, due in ((EVERYBODY, now), ("Pacific/Honolulu", evening), ("Pacific/Tahiti", evening))
+    ]
+    async with kit.store.begin() as tx:
+        await waves.set_waves(tx, edition_id, zones)
+        await tx.execute(update(deliveries).where(deliveries.c.id % 2 == 0).values(due_at=evening))
+    [letter, *_] = await claim(kit, edition_id, limit=1)
+    await settle(kit, Event.DEFER, [letter], due_at=now + timedelta(minutes=5))
+    found = await Watch(kit).look()
+    assert letters_by_reason(found) == {Why.NOT_DUE: 6, Why.LATER: 1, Why.NEXT: 5}
+    assert [wait.until for wait in found.waits if wait.why is Why.NOT_DUE] == [evening]
+    assert agrees(found)
+
+
+async def test_a_look_says_who_keeps_everything(kit: Kit, clock: FrozenClock) -> None:
+    await at_three_domains(kit)
+    watch = Watch(kit)
+    assert [wait.why for wait in (await watch.look()).waits] == [Why.NO_DAEMON, Why.NEXT]
+    async with kit.store.begin() as tx:
+        for _ in range(3):
+            until = await relays.fault(tx, "main", "connect: refused", clock.now())
+    async with presence(kit.store, "worker-1"):
+        resting, _ = (await watch.look()).waits
+    assert (resting.why, resting.who, resting.until, resting.words) == (
+        Why.RESTING,
+        "main",
+        until,
+        "connect: refused",
+    )
+    clock.advance(timedelta(minutes=1))
+    assert Why.RESTING not in {wait.why for wait in (await watch.look()).waits}
+
+
+async def test_domains_follow_the_moves_and_are_counted_anew_now_and_then(
+    kit: Kit, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edition_id = await at_three_domains(kit, people=30)
+    counted, count = [], progress.live_by_domain
+
+    async def counting(tx: object, ids: Sequence[int]) -> dict[str, int]:
+        counted.append(clock.now())
+        return await count(tx, ids)  # type: ignore[arg-type] -- passed on as it is
+
+    monkeypatch.setattr(progress, "live_by_domain", counting)
+    watch = Watch(kit, str(edition_id))
+    for _ in range(6):
+        letters = await claim(kit, edition_id, limit=4)
+        await accepted(kit, letters[:2])
+        await settle(kit, Event.REFUSE, letters[2:3])
+        found = await watch.look()
+        assert agrees(found)
+        clock.advance(timedelta(seconds=1))
+    assert len(counted) == 1
+    clock.advance(timedelta(seconds=30))
+    assert agrees(await watch.look())
+    assert len(counted) == 2
+
+
+async def test_a_look_at_nothing_is_a_look(kit: Kit) -> None:
+    found = await Watch(kit).look()
+    assert (found.counts, found.rate, found.by_domain, [one.why for one in found.waits]) == ((), 0, (), [Why.NO_DAEMON])
+    with pytest.raises(NotFound):
+        await Watch(kit, "nothing").look()
+
+
+async def test_a_row_of_a_look_says_all_of_it(kit: Kit, clock: FrozenClock) -> None:
+    edition_id = await at_three_domains(kit)
+    clock.advance(timedelta(seconds=20))
+    await accepted(kit, (await claim(kit, edition_id, limit=10))[:4])
+    row = (await Watch(kit).look()).row()
+    assert (row["accepted_a_second"], row["seconds_left"]) == (0.4, 20)
+    assert [sorted(one) for one in row["domains"]] == [["accepted_a_second", "domain", "waiting"]] * 3
+    assert [(one["why"], one["letters"]) for one in row["waits"]] == [
+        ("no daemon is running", None),
+        ("next in turn", 2),
+        ("in hand", 6),
+    ]
+
+
+async def test_letters_are_spread_over_relays_and_domains_and_none_is_missing(kit: Kit) -> None:
+    edition_id = await at_three_domains(kit)
+    await accepted(kit, await claim(kit, edition_id, limit=5))
+    by_relay, by_domain = await reporting.spread(kit, str(edition_id))
+    assert [(one.name, dict(one.by_state)) for one in by_relay] == [("", {"queued": 7}), ("main", {"accepted": 5})]
+    assert [(one.name, one.total) for one in by_domain] == list(zip(DOMAINS, (6, 4, 2), strict=True))
