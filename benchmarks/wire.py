@@ -175,6 +175,7 @@ def _signing(place: Installation, kind: str) -> dict[str, object]:
     """Make a key of that kind in the home, and return the settings that sign with it."""
     key = ed25519.Ed25519PrivateKey.generate() if kind == "ed25519" else rsa.generate_private_key(65537, 2048)
     path = place.home / f"{kind}.pem"
+    path.touch(mode=0o600)
     private = serialization.PrivateFormat.PKCS8
     path.write_bytes(key.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption()))
     return {"dkim_key_file": path, "dkim_selector": kind}

@@ -17,8 +17,9 @@ from campaign.actions.kit import Kit
 from campaign.actions.reporting import Count
 from campaign.domain.delivery import LIVE, State
 from campaign.domain.editions import EditionState
-from campaign.store import progress, relays
+from campaign.store import paces, progress, relays
 from campaign.store.engine import Transaction
+from campaign.store.paces import Pace
 from campaign.store.presence import living
 from campaign.store.progress import Moves
 
@@ -34,7 +35,10 @@ class Why(StrEnum):
     """Why letters wait, or what keeps them all."""
 
     NO_DAEMON = "no daemon is running"
+    RELAY_PAUSED = "the relay is paused"
     RESTING = "the relay rests"
+    DOMAIN_PAUSED = "the domain is paused"
+    SLOWED = "the domain asked for less"
     PAUSED = "the edition is paused"
     NOT_DUE = "not due yet"
     LATER = "tried again later"
@@ -47,7 +51,7 @@ class Why(StrEnum):
 class Wait:
     """One reason why something waits: how many letters (None: all that would go that way), who it is about, until when.
 
-    `words` are a relay's own.
+    `words` say more: a relay's own, or who paused it.
     """
 
     why: Why
@@ -219,9 +223,27 @@ def _span(counts: Iterable[Count], now: datetime) -> float:
 
 async def _keeping(tx: Transaction, now: datetime, *, attended: bool) -> list[Wait]:
     """Name what keeps everything, or all that would go one way."""
-    resting = [one for one in await relays.every(tx) if one.paused_until is not None and one.paused_until > now]
-    found = [Wait(Why.RESTING, who=one.name, until=one.paused_until, words=one.reason) for one in resting]
-    return found if attended else [Wait(Why.NO_DAEMON), *found]
+    found = [] if attended else [Wait(Why.NO_DAEMON)]
+    for relay in await relays.every(tx):
+        if not relay.is_open(now):
+            why = Why.RELAY_PAUSED if relay.paused_by else Why.RESTING
+            until = None if relay.paused_by else relay.paused_until
+            found.append(Wait(why, who=relay.name, until=until, words=relay.paused_by or relay.reason))
+    for pace in await paces.every(tx):
+        who = f"{pace.domain} by {pace.relay}"
+        if not pace.is_open(now):
+            until = None if pace.paused_by else pace.paused_until
+            found.append(Wait(Why.DOMAIN_PAUSED, who=who, until=until, words=pace.reason or pace.paused_by or ""))
+        elif pace.rate is not None or pace.parallel is not None:
+            found.append(Wait(Why.SLOWED, who=who, words=_pace(pace)))
+    return found
+
+
+def _pace(pace: Pace) -> str:
+    """Say at most how fast letters go to a domain."""
+    rate = f"{pace.rate:.3g} a second" if pace.rate is not None else ""
+    parallel = f"{pace.parallel} at once" if pace.parallel is not None else ""
+    return ", ".join(part for part in (rate, parallel) if part)
 
 
 async def _waits(tx: Transaction, counts: Sequence[Count], unfinished: Sequence[Count], now: datetime) -> list[Wait]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,7 @@ import typer
 
 from campaign.actions.watching import Flow, Look, Wait, Watch, Why
 from campaign.cli.editions import say_counts
-from campaign.cli.output import console, hint, json_text, one_line, say
+from campaign.cli.output import console, hint, json_text, one_line, say, warn
 from campaign.cli.phrases import count, in_words, when_utc
 from campaign.cli.progress import TO_COME
 from campaign.domain.editions import EditionState
@@ -37,9 +37,10 @@ _SOON: Final = 60.0
 
 _EDITIONS: Final = 8
 _DOMAINS: Final = 10
+_REASONS: Final = 10
 _BELOW: Final = 3
 """Lines that stand beneath everything else on a screen: the last one, the cursor's, and one to spare."""
-_KEEPING: Final = frozenset({Why.NO_DAEMON, Why.RESTING, Why.PAUSED})
+_KEEPING: Final = frozenset({Why.NO_DAEMON, Why.RELAY_PAUSED, Why.RESTING, Why.DOMAIN_PAUSED, Why.SLOWED, Why.PAUSED})
 """What somebody may have to do something about."""
 
 
@@ -58,8 +59,8 @@ async def watch(kit: Kit, target: str | None, *, json: bool) -> None:
     last = await (_live if console().is_terminal else _follow)(first, looks, followed)
     say_counts([one for one in last.counts if one.edition.id in followed], empty="")
     for wait in last.waits:
-        if wait.why is Why.RESTING:
-            hint(f"{wait_words(wait)}.")
+        if wait.why in {Why.RELAY_PAUSED, Why.RESTING}:
+            warn(f"{wait_words(wait)}.")
 
 
 async def _looks(watched: Watch, first: Look) -> AsyncIterator[Look]:
@@ -146,23 +147,30 @@ def speed_words(found: Look) -> str:
 
 def wait_words(wait: Wait) -> str:
     """Give one reason for which letters wait, in words; a relay's are made harmless."""
-    until = f"{when_utc(wait.until)}" if wait.until else "?"
-    said = f": {one_line(wait.words)}" if wait.words else ""
-    letters = f"{wait.letters:,}" if wait.letters is not None else ""
-    match wait.why:
-        case Why.NO_DAEMON:
-            return "No daemon is running, so nothing is sent. Start one: campaign run"
-        case Why.RESTING:
-            return f"The relay {one_line(wait.who)} rests until {until}{said}"
-        case Why.PAUSED:
-            return f"{one_line(wait.who)} is paused with {letters} waiting"
-        case Why.NOT_DUE:
-            return f"{letters} not due yet, the next at {until}"
-        case Why.LATER:
-            why = f" ({one_line(wait.who)})" if wait.who else ""
-            return f"{letters} to be tried again{why}, the first at {until}{said}"
-        case Why.IN_HAND | Why.NEXT | Why.IN_DOUBT:
-            return f"{letters} {wait.why.value}"
+    who, words = one_line(wait.who), one_line(wait.words)
+    return _SENTENCES[wait.why].format(
+        letters=f"{wait.letters or 0:,}",
+        who=who,
+        reason=f" ({who})" if who else "",
+        until=when_utc(wait.until) if wait.until else "it is resumed",
+        words=words,
+        said=f": {words}" if words else "",
+    )
+
+
+_SENTENCES: Final[Mapping[Why, str]] = {
+    Why.NO_DAEMON: "No daemon is running, so nothing is sent. Start one: campaign run",
+    Why.RELAY_PAUSED: "The relay {who} is paused{said}",
+    Why.RESTING: "The relay {who} rests until {until}{said}",
+    Why.DOMAIN_PAUSED: "Nothing goes to {who} until {until}{said}",
+    Why.SLOWED: "No more goes to {who} than {words}",
+    Why.PAUSED: "{who} is paused with {letters} waiting",
+    Why.NOT_DUE: "{letters} not due yet, the next at {until}",
+    Why.LATER: "{letters} to be tried again{reason}, the first at {until}{said}",
+    Why.NEXT: "{letters} next in turn",
+    Why.IN_HAND: "{letters} in hand",
+    Why.IN_DOUBT: "{letters} in doubt",
+}
 
 
 def _rate(rate: float) -> str:
@@ -194,7 +202,10 @@ def picture(found: Look, followed: set[int], screen: Console) -> RenderableType:
     from rich.text import Text
 
     shown = [one for one in found.counts if one.edition.id in followed][:_EDITIONS]
-    waits = [Text(wait_words(one), style="yellow" if one.why in _KEEPING else "") for one in found.waits]
+    waits = [Text(wait_words(one), style="yellow" if one.why in _KEEPING else "") for one in found.waits[:_REASONS]]
+    waits += (
+        [Text(f"and {count(more, 'more reason')}", style="dim")] if (more := len(found.waits) - _REASONS) > 0 else []
+    )
     speed = [Text(one) for one in (speed_words(found), _relays(found.by_relay)) if one]
     room = screen.height - 2 * len(shown) - len(waits) - len(speed) - _BELOW
     parts = [_bars(shown), *speed, *_domains(found.by_domain, min(room - 2, _DOMAINS)), *waits]

@@ -128,6 +128,15 @@ def a_look(**changes: Any) -> Look:
     return replace(plain, **changes)
 
 
+def test_of_many_reasons_the_first_are_shown() -> None:
+    screen = Console(file=io.StringIO(), width=80, height=50)
+    waits = tuple(Wait(Why.DOMAIN_PAUSED, who=f"mail{number:02}.example.org by main") for number in range(13))
+    screen.print(picture(a_look(waits=waits), set(), screen))
+    assert isinstance(screen.file, io.StringIO)
+    said = screen.file.getvalue()
+    assert (said.count("Nothing goes to"), "and 3 more reasons" in said) == (10, True)
+
+
 def test_a_small_terminal_shows_what_fits_and_says_what_does_not() -> None:
     domains = tuple(Flow(f"mail{number:02}.example.org", 1.5, 90 - number) for number in range(30))
     heights = {}
@@ -151,6 +160,16 @@ def test_a_small_terminal_shows_what_fits_and_says_what_does_not() -> None:
         (Wait(Why.NOT_DUE, 1_200, until=NOW), "1,200 not due yet, the next at 2027-06-01 09:00 UTC"),
         (Wait(Why.PAUSED, 7, "news/once/x"), "news/once/x is paused with 7 waiting"),
         (Wait(Why.IN_DOUBT, 3), "3 in doubt"),
+        (Wait(Why.RELAY_PAUSED, who="main", words="local:somebody"), "The relay main is paused: local:somebody"),
+        (Wait(Why.DOMAIN_PAUSED, who="a.example by main"), "Nothing goes to a.example by main until it is resumed"),
+        (
+            Wait(Why.DOMAIN_PAUSED, who="a.example by main", until=NOW, words="blocked"),
+            "Nothing goes to a.example by main until 2027-06-01 09:00 UTC: blocked",
+        ),
+        (
+            Wait(Why.SLOWED, who="a.example by main", words="2 a second"),
+            "No more goes to a.example by main than 2 a second",
+        ),
         (Wait(Why.LATER, 2, "", NOW), "2 to be tried again, the first at 2027-06-01 09:00 UTC"),
         (
             Wait(Why.RESTING, who="main\x1b[31m", until=NOW, words="\x1b]0;owned\x07connect:\nrefused\u202e"),

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from campaign.actions import reporting
 from campaign.actions.kit import Kit
@@ -16,11 +16,13 @@ from campaign.domain.delivery import LIVE, Event, State
 from campaign.domain.editions import EditionEvent
 from campaign.domain.errors import NotFound
 from campaign.domain.schedule import EVERYBODY, Wave
-from campaign.store import editions, ledger, progress, relays, waves
+from campaign.store import editions, ledger, paces, progress, relays, waves
 from campaign.store.engine import Store
 from campaign.store.ledger import Claimed
 from campaign.store.moves import Cause
+from campaign.store.paces import Pace
 from campaign.store.presence import presence
+from campaign.store.schema import ledger as schema
 from campaign.store.schema.ledger import deliveries
 from tests.builders import a_kit
 from tests.clocks import FrozenClock
@@ -172,6 +174,24 @@ async def test_a_look_says_who_keeps_everything(kit: Kit, clock: FrozenClock) ->
     )
     clock.advance(timedelta(minutes=1))
     assert Why.RESTING not in {wait.why for wait in (await watch.look()).waits}
+
+
+async def test_a_look_says_what_was_paused_or_slowed_by_whom(kit: Kit, clock: FrozenClock) -> None:
+    await at_three_domains(kit)
+    now = clock.now()
+    async with kit.store.begin() as tx:
+        await relays.pause(tx, "spare", "local:organiser")
+        await paces.pause(tx, Pace("main", DOMAINS[0], paused_until=now + timedelta(hours=1), reason="blocked"), now)
+        await paces.pause(tx, Pace("main", DOMAINS[1], paused_by="local:organiser"), now)
+        slow = {"relay": "main", "domain": DOMAINS[2], "reason": "", "rate": 0.5, "parallel": 2, "changed_at": now}
+        await tx.execute(insert(schema.paces).values(slow))
+    found = (await Watch(kit).look()).waits
+    assert [(one.why, one.who, one.until, one.words) for one in found if one.letters is None][1:] == [
+        (Why.RELAY_PAUSED, "spare", None, "local:organiser"),
+        (Why.DOMAIN_PAUSED, f"{DOMAINS[0]} by main", now + timedelta(hours=1), "blocked"),
+        (Why.DOMAIN_PAUSED, f"{DOMAINS[1]} by main", None, "local:organiser"),
+        (Why.SLOWED, f"{DOMAINS[2]} by main", None, "0.5 a second, 2 at once"),
+    ]
 
 
 async def test_domains_follow_the_moves_and_are_counted_anew_now_and_then(
