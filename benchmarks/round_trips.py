@@ -78,7 +78,7 @@ def _ours(score: Score, made: wire.Field, turn: tuple[int, float], connections: 
 def _theirs(made: wire.Field, way: float, connections: int) -> float:
     letters = round(min(_SECONDS * connections / (4 * way), made.letters))
     with line(made.relay.port, way) as far:
-        return mailers.run(Job(PREBUILT, made.sample, far.port, letters, connections))
+        return mailers.run(Job(PREBUILT, made.sample, far.port, letters, connections)).rate
 
 
 def _ms(seconds: float) -> str:

@@ -144,7 +144,7 @@ def measure(score: Score, order: Order = Order()) -> None:
     signed = f", signed ({order.dkim})" if order.dkim else ""
     print(f"\nThe wire: {order.letters:,} letters, {order.database}, {order.rounds} rounds{signed}", flush=True)
     with field(order.database, order.letters) as made:
-        settings = _signing(made.place, order.dkim) if order.dkim else {}
+        settings = _signing(score, made, order.dkim) if order.dkim else {}
         for number in order.connections:
             taken = [_turn(score, made, (number, turn), settings) for turn in range(order.rounds)]
             what = f"smtp-source, {number} connections{signed}"
@@ -171,14 +171,17 @@ def _turn(score: Score, made: Field, turn: tuple[int, int], settings: dict[str, 
     return sent.rate, theirs
 
 
-def _signing(place: Installation, kind: str) -> dict[str, object]:
-    """Make a key of that kind in the home, and return the settings that sign with it."""
+def _signing(score: Score, made: Field, kind: str) -> dict[str, object]:
+    """Make a key of that kind in the home, and return the settings that sign with it; look that they do."""
     key = ed25519.Ed25519PrivateKey.generate() if kind == "ed25519" else rsa.generate_private_key(65537, 2048)
-    path = place.home / f"{kind}.pem"
+    path, signed = made.place.home / f"{kind}.pem", made.place.home / "signed.eml"
     path.touch(mode=0o600)
     private = serialization.PrivateFormat.PKCS8
     path.write_bytes(key.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption()))
-    return {"dkim_key_file": path, "dkim_selector": kind}
+    settings: dict[str, object] = {"dkim_key_file": path, "dkim_selector": kind}
+    made.place.with_settings(**settings).command("preview", "sample", "--eml", str(signed))
+    score.check(f"signatures on a letter ({kind})", signed.read_bytes().count(b"DKIM-Signature:"), 1)
+    return settings
 
 
 def main() -> int:
