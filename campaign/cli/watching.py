@@ -32,6 +32,9 @@ _EVERY: Final = 0.5
 _SHARE: Final = 9
 """A look that takes long is followed by so many times as long a rest: watching must not cost what it watches."""
 
+_LONGEST: Final = 5.0
+"""The longest rest: two looks must fall into the ten seconds over which the rate is taken."""
+
 _SOON: Final = 60.0
 """What starts within so many seconds is waited for, too."""
 
@@ -68,7 +71,7 @@ async def _looks(watched: Watch, first: Look) -> AsyncIterator[Look]:
     found, took, clock = first, 0.0, watched.kit.clock
     yield found
     while _at_work(found):
-        await asyncio.sleep(max(_EVERY, _SHARE * took))
+        await asyncio.sleep(min(max(_EVERY, _SHARE * took), _LONGEST))
         began = clock.monotonic()
         found = await watched.look()
         took = clock.monotonic() - began
