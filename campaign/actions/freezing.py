@@ -24,6 +24,10 @@ from campaign.store.waves import Freeze
 _log = get_log()
 _AGAIN: Final = timedelta(minutes=1)
 """How long an edition that could not be frozen rests before it is tried again."""
+_TAKES: Final = 0.05
+"""Seconds that one chunk of an audience is to take on SQLite, where nobody else writes meanwhile."""
+_FEWEST: Final = 1_000
+"""How many people a chunk goes through at least: with fewer, most of its time would be its own beginning and end."""
 
 
 async def freeze_due(kit: Kit) -> int:
@@ -61,11 +65,15 @@ async def freeze(kit: Kit, edition: Edition) -> bool:
     people = await _snapshot(kit, campaign, edition.id)
     kit.doorbell.ring()
     if people >= stored_waves.CHUNK:
-        try:
-            await stored_waves.look_over(kit.store)
-        except DatabaseAway as error:  # counting will be slower; what is frozen stays frozen
-            _log.warning("look_over_failed", edition=edition.name, error=str(error))
+        await _look_over(kit, edition)
     return True
+
+
+async def _look_over(kit: Kit, edition: Edition) -> None:
+    try:
+        await stored_waves.look_over(kit.store)
+    except DatabaseAway as error:  # counting will be slower; what is frozen stays frozen
+        _log.warning("look_over_failed", edition=edition.name, error=str(error))
 
 
 async def _prepare(kit: Kit, campaign: Campaign, edition: Edition) -> bool:
@@ -91,9 +99,8 @@ async def _prepare(kit: Kit, campaign: Campaign, edition: Edition) -> bool:
     async with kit.store.begin() as tx:
         if not await _is_as_approved(tx, campaign, edition):
             return False
-        groups = await audiences.groups(tx, campaign)
-        zones = {timezone for _, _, timezone, _ in groups if timezone}
-        found = waves(campaign.definition, plan_of(edition), zones, await wording.fallback_zone(kit, tx, campaign))
+        fallback = await wording.fallback_zone(kit, tx, campaign)
+        found = waves(campaign.definition, plan_of(edition), made.zones, fallback)
         if edition.state is EditionState.PLANNED and not await editions.advance(
             tx, edition.id, EditionEvent.FREEZE, now, cutoff=now, note="", **_instants(found)
         ):
@@ -143,14 +150,7 @@ async def _snapshot(kit: Kit, campaign: Campaign, edition_id: int) -> int:
     if not single:
         await _give_a_wave(kit, campaign, edition, fallback)
     freeze = Freeze(edition, audience, EVERYBODY if single else fallback, edition.cutoff or kit.clock.now())
-    people = 0
-    chunk: int | None = 0
-    while chunk is not None:
-        people += chunk
-        async with kit.store.begin() as tx:
-            chunk = await stored_waves.freeze_chunk(tx, freeze, kit.clock.now())
-        if chunk == stored_waves.CHUNK:
-            await kit.store.give_way()
+    people = await _chunks(kit, freeze)
     async with kit.store.begin() as tx:
         held = await campaigns.hold(tx, campaign.id)
         await editions.advance(tx, edition.id, EditionEvent.READY, kit.clock.now())
@@ -158,6 +158,34 @@ async def _snapshot(kit: Kit, campaign: Campaign, edition_id: int) -> int:
             await editions.advance(tx, edition.id, EditionEvent.PAUSE, kit.clock.now())
     _log.info("edition_frozen", edition=edition.name)
     return people
+
+
+async def _chunks(kit: Kit, freeze: Freeze) -> int:
+    """Go through all subscribers, as many at a time as keep nobody waiting who wants to leave meanwhile.
+
+    Return how many of them are of the audience. The first ten thousand letters are looked over at once: whoever leaves
+    while the other hundred thousands come would else have PostgreSQL search them as it searched the empty table.
+    """
+    people, most = 0, stored_waves.CHUNK
+    size = min(_FEWEST, most) if kit.store.sqlite else most
+    while True:
+        async with kit.store.begin() as tx:
+            began = kit.clock.monotonic()
+            chunk = await stored_waves.freeze_chunk(tx, freeze, kit.clock.now(), size)
+        if chunk is None:
+            return people
+        if people < most <= people + chunk:
+            await _look_over(kit, freeze.edition)
+        people += chunk
+        if kit.store.sqlite:
+            size = next_size(size, kit.clock.monotonic() - began)
+        await kit.store.give_way()
+
+
+def next_size(size: int, seconds: float) -> int:
+    """Return how many people the next chunk goes through, after one of `size` took so many seconds."""
+    wanted = int(size * _TAKES / seconds) if seconds > 0 else stored_waves.CHUNK
+    return min(max(wanted, _FEWEST), 2 * size, stored_waves.CHUNK)
 
 
 async def _give_a_wave(kit: Kit, campaign: Campaign, edition: Edition, fallback: str) -> None:

@@ -36,6 +36,8 @@ class Made:
 
     messages: tuple[Message, ...] = ()
     skip: str = ""
+    zones: frozenset[str] = frozenset()
+    """The time zones that people of the audience have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +75,14 @@ async def compile_edition(kit: Kit, campaign: Campaign, edition: Edition) -> Mad
     """
     found = await sources(kit, campaign, edition.step, edition.occurrence)
     async with kit.store.read() as tx:
-        groups = await audiences.groups(tx, campaign)
-    wanted = _wanted(kit, found, {(language, country) for language, country, _, _ in groups})
+        kinds = await audiences.kinds(tx, campaign)
+    wanted = _wanted(kit, found, {(language, country) for language, country, _ in kinds})
     drafts = [draft(kit, found, language, country, f"{edition.id}") for language, country in wanted]
     if campaign.definition.key_date is None and not any(one.choice.chosen for one in drafts):
         return Made(skip="Nothing new to say: no article is ready that was not sent before.")
     kept = [one for one in drafts if one.choice.chosen or campaign.definition.key_date]
-    return Made(tuple([await _message(kit, edition.id, one) for one in kept]))
+    zones = frozenset(timezone for _, _, timezone in kinds if timezone)
+    return Made(tuple([await _message(kit, edition.id, one) for one in kept]), zones=zones)
 
 
 async def _message(kit: Kit, edition_id: int, one: Draft) -> Message:

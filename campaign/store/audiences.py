@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Subquery, and_, func, or_, select
 
 from campaign.domain.campaigns import Definition, Where
 from campaign.domain.consent import SubscriptionState
@@ -26,8 +27,8 @@ class Audience:
     where: Where
     segment: Rule | None = None
 
-    def members(self, cutoff: datetime | None = None) -> ColumnElement[bool]:
-        """Return the audience as a predicate on subscribers; with a cut-off, as the lists were at that instant."""
+    def members(self) -> ColumnElement[bool]:
+        """Return the audience as a predicate on subscribers, as the lists are now."""
         s, c, p = subscriptions.c, campaign_lists.c, subscribers.c
         on_list = (
             select(s.id)
@@ -35,10 +36,12 @@ class Audience:
             .join(lists, and_(lists.c.id == s.list_id, lists.c.retired_at.is_(None)))
             .where(s.subscriber_id == p.id, s.state == SubscriptionState.ACTIVE)
         )
-        if cutoff is not None:
-            on_list = on_list.where(or_(lists.c.ends_at.is_(None), lists.c.ends_at > cutoff))
-            on_list = on_list.where(func.coalesce(s.confirmed_at, s.joined_at) <= cutoff)
-        rules: list[ColumnElement[bool]] = [on_list.exists()]
+        return and_(on_list.exists(), *self.rules())
+
+    def rules(self) -> list[ColumnElement[bool]]:
+        """Return what narrows the audience, whoever is on its lists, as predicates on subscribers."""
+        p = subscribers.c
+        rules: list[ColumnElement[bool]] = []
         if self.where.country:
             rules.append(p.country.in_(self.where.country))
         if self.where.language:
@@ -47,7 +50,35 @@ class Audience:
             rules.append(or_(reads.in_(tags), *(reads.startswith(f"{tag}-") for tag in tags)))
         if self.segment is not None:
             rules.append(segments.predicate(self.segment))
-        return and_(*rules)
+        return rules
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Some people in the order of their ids: beyond the first of these two, as far as the last."""
+
+    first: int
+    last: int
+
+
+async def open_lists(tx: Transaction, campaign_id: int, at: datetime) -> list[int]:
+    """Return the lists of a campaign that were in use at an instant; the lists of one campaign are few."""
+    mine = select(lists.c.id).join(campaign_lists, campaign_lists.c.list_id == lists.c.id)
+    mine = mine.where(campaign_lists.c.campaign_id == campaign_id, lists.c.retired_at.is_(None))
+    return list((await tx.execute(mine.where(or_(lists.c.ends_at.is_(None), lists.c.ends_at > at)))).scalars())
+
+
+def members_of(list_ids: Sequence[int], span: Span, cutoff: datetime) -> Subquery:
+    """Return who in a span was active on one of these lists at an instant, each with the oldest such subscription.
+
+    Lists by their ids and people by a span: so both databases read no more than the span, however large the lists are.
+    """
+    s = subscriptions.c
+    active = and_(s.list_id.in_(list_ids), s.state == SubscriptionState.ACTIVE)
+    then = func.coalesce(s.confirmed_at, s.joined_at) <= cutoff
+    mine = select(s.subscriber_id, func.min(s.id).label("subscription_id")).where(active, then)
+    mine = mine.where(s.subscriber_id > span.first, s.subscriber_id <= span.last)
+    return mine.group_by(s.subscriber_id).subquery("members")
 
 
 async def of_campaign(tx: Transaction, campaign: Campaign) -> Audience:
@@ -81,6 +112,18 @@ async def count(tx: Transaction, campaign: Campaign) -> tuple[int, int]:
     reachable = select(func.count()).select_from(subscribers).where(people, not_suppressed())
     may = (await tx.execute(reachable)).scalar_one()
     return may, everybody - may
+
+
+async def kinds(tx: Transaction, campaign: Campaign) -> set[tuple[str | None, str | None, str | None]]:
+    """Return each (language, country, time zone) that somebody of the audience has, without counting them."""
+    p, s = subscribers.c, subscriptions.c
+    in_use = lists.c.id == campaign_lists.c.list_id, lists.c.retired_at.is_(None)
+    mine = select(lists.c.id).join(campaign_lists, and_(*in_use)).where(campaign_lists.c.campaign_id == campaign.id)
+    ids = list((await tx.execute(mine)).scalars())
+    on_list = select(s.id).where(s.subscriber_id == p.id, s.state == SubscriptionState.ACTIVE, s.list_id.in_(ids))
+    narrowed = (await of_campaign(tx, campaign)).rules()
+    people = select(p.language, p.country, p.timezone).distinct().where(on_list.exists(), *narrowed, not_suppressed())
+    return {(row[0], row[1], row[2]) for row in await tx.execute(people)}
 
 
 async def groups(tx: Transaction, campaign: Campaign) -> list[tuple[str | None, str | None, str | None, int]]:

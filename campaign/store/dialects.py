@@ -10,9 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Dialect,
-    String,
     Subquery,
     Table,
     Text,
@@ -20,6 +18,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -35,14 +34,21 @@ def insert_into(tx: Transaction, table: Table) -> Any:
     return sqlite.insert(table) if is_sqlite(tx) else postgresql.insert(table)
 
 
-def hex_of(tx: Transaction, column: ColumnElement[bytes]) -> ColumnElement[str]:
-    """Return SQL for bytes in lower-case hexadecimal."""
-    return func.lower(func.hex(column), type_=String) if is_sqlite(tx) else func.encode(column, "hex", type_=String)
-
-
 def is_sqlite(tx: Transaction) -> bool:
     """Say whether this transaction runs on SQLite."""
     return tx.dialect.name == "sqlite"
+
+
+async def look_up_by_index(tx: Transaction) -> None:
+    """Have PostgreSQL find the rows of this transaction by index, however little it knows about tables that grow fast.
+
+    Without figures it would read whole tables for each chunk of a long work. SQLite does so by itself.
+    """
+    if not is_sqlite(tx):
+        await tx.execute(select(*(func.set_config(f"enable_{way}", "off", true()) for way in _WHOLE)))
+
+
+_WHOLE: Final = ("seqscan", "hashjoin", "mergejoin")
 
 
 async def gate(tx: Transaction, editions: Iterable[int], *, exclusive: bool) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
+from time import sleep
 from typing import Any, Final, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -14,8 +15,10 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import await_only
 
 from campaign.domain.errors import BadInput, CampaignError
+from campaign.store.door import Door
 
 Transaction = AsyncConnection
 """An open transaction: `actions` open it, `store` functions take it."""
@@ -28,12 +31,15 @@ _PRAGMAS: Final = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 60000",
-    "PRAGMA cache_size = -65536",
+    "PRAGMA cache_size = -8192",
     "PRAGMA temp_store = MEMORY",
 )
 _TRIES: Final = 3
-_POLLED: Final = 0.11
-"""Seconds: a little more than SQLite's longest sleep between two looks at a lock."""
+_COURTESY: Final = 0.1
+"""Seconds that a long work lets others write between two of its transactions, if so many wait."""
+_GLANCE: Final = 0.005
+"""Seconds between two looks whether anybody still waits."""
+_SQLITE_WRITES: Final = "BEGIN IMMEDIATE"
 _KEEPALIVE: Final = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -65,7 +71,9 @@ class Store:
         self.url: Final = _async_url(url)
         self.sqlite: Final = self.url.get_backend_name() == "sqlite"
         self.engine: Final[AsyncEngine] = _sqlite_engine(self.url) if self.sqlite else _postgresql_engine(self.url)
+        self._door = Door(self.file) if self.file else None
         self._turn = asyncio.Lock()
+        self._waiting = 0
 
     @property
     def file(self) -> Path | None:
@@ -76,15 +84,16 @@ class Store:
     async def begin(self) -> AsyncIterator[Transaction]:
         """Open a writing transaction; it commits at the end of the block, durably, and rolls back on any error.
 
-        On SQLite writers of one process queue here, fairly, instead of polling for the file's lock. Other processes
-        wait on `BEGIN IMMEDIATE`, because a plain BEGIN fails at once when a reader wants to become a writer.
+        On SQLite writers of one process queue here, fairly, and those of all processes at the door (`store.door`),
+        instead of polling for the file's lock. Whoever is first waits on `BEGIN IMMEDIATE`, because a plain BEGIN fails
+        at once when a reader wants to become a writer.
         Raises DatabaseAway when the database is locked for too long, or goes away in the middle.
         """
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.turn())
             connection = await stack.enter_async_context(self._connected())
             if self.sqlite:
-                await connection.execution_options(campaign_begin="BEGIN IMMEDIATE")
+                await connection.execution_options(campaign_begin=_SQLITE_WRITES)
             with away():
                 async with connection.begin():
                     yield connection
@@ -95,16 +104,29 @@ class Store:
         if not self.sqlite:
             yield
             return
-        async with self._turn:
+        self._waiting += 1
+        try:
+            await self._turn.acquire()
+        finally:
+            self._waiting -= 1
+        try:
             yield
+        finally:
+            self._turn.release()
 
     async def give_way(self) -> None:
-        """Between two of many transactions in a row: let the writers of other processes have their turn.
+        """Between two of many transactions in a row: let those who wait write first, for a tenth of a second at most.
 
-        On SQLite they poll for the file's lock, at last every tenth of a second, and would always find it taken.
+        A long work and many short ones then share the file about evenly; where nobody waits, nothing is waited for.
         """
-        if self.sqlite:
-            await asyncio.sleep(_POLLED)
+        waited = 0.0
+        while waited < _COURTESY and self._is_wanted():
+            await asyncio.sleep(_GLANCE)
+            waited += _GLANCE
+
+    def _is_wanted(self) -> bool:
+        """Whether somebody waits to write, here or in another process; on PostgreSQL nobody waits for another."""
+        return self._waiting > 0 or self._turn.locked() or (self._door is not None and self._door.busy())
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
@@ -202,7 +224,7 @@ def blocking_engine(url: URL) -> Engine:
         engine = create_engine(
             url.set(drivername="sqlite+pysqlite"), connect_args={"check_same_thread": False}, **alone
         )
-        _prepare_sqlite(engine)
+        _prepare_sqlite(engine, sleep)
     else:
         engine = create_engine(url, isolation_level="READ COMMITTED", connect_args=dict(_KEEPALIVE), **alone)
         _prepare_postgresql(engine)
@@ -210,12 +232,14 @@ def blocking_engine(url: URL) -> Engine:
 
 
 def _sqlite_engine(url: URL) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=8, max_overflow=8)
-    _prepare_sqlite(engine.sync_engine)
+    engine = create_async_engine(url, pool_size=8, max_overflow=8, pool_use_lifo=True)
+    _prepare_sqlite(engine.sync_engine, lambda seconds: await_only(asyncio.sleep(seconds)))
     return engine
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def _prepare_sqlite(engine: Engine, pause: Callable[[float], object]) -> None:
+    door = Door(Path(engine.url.database)) if engine.url.database else None
+
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None
@@ -226,7 +250,9 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("campaign_begin", "BEGIN IMMEDIATE"))
+        words = connection.get_execution_options().get("campaign_begin", _SQLITE_WRITES)
+        with door.first(pause) if door and words == _SQLITE_WRITES else nullcontext():
+            connection.exec_driver_sql(words)
 
 
 def _postgresql_engine(url: URL) -> AsyncEngine:

@@ -11,20 +11,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import and_, case, delete, func, insert, literal, select, update
+from sqlalchemy import Join, Select, String, Subquery, and_, case, cast, delete, func, insert, literal, select, update
 
-from campaign.domain.consent import SubscriptionState
-from campaign.domain.delivery import Event, Kind, State
+from campaign.domain.delivery import Event, Kind, State, purpose_key
 from campaign.domain.editions import EditionState
 from campaign.domain.schedule import EVERYBODY, Wave
 from campaign.store import lists
-from campaign.store.audiences import Audience, not_suppressed
-from campaign.store.dialects import hex_of, insert_into
+from campaign.store.audiences import Audience, Span, members_of, not_suppressed, open_lists
+from campaign.store.dialects import insert_into, look_up_by_index
 from campaign.store.editions import Edition
 from campaign.store.engine import Store, Transaction
 from campaign.store.moves import Cause, in_state, move
-from campaign.store.schema.ledger import campaign_lists, deliveries, editions, waves
-from campaign.store.schema.people import subscribers, subscriptions
+from campaign.store.schema.ledger import deliveries, editions, waves
+from campaign.store.schema.people import subscribers
 from campaign.store.tokens import NO_RELAY
 
 _D: Final = deliveries.c
@@ -60,27 +59,33 @@ class Freeze:
     cutoff: datetime
 
 
-async def freeze_chunk(tx: Transaction, freeze: Freeze, now: datetime) -> int | None:
-    """Put the next people of the audience into the ledger; return how many they were, None after the last.
+async def freeze_chunk(tx: Transaction, freeze: Freeze, now: datetime, most: int = CHUNK) -> int | None:
+    """Go through the next subscribers, at most so many, and put those of the audience into the ledger.
 
-    Whoever of them gets no letter is counted as left out: by subtraction, because on PostgreSQL a second look would
-    also see people suppressed since. Two daemons may freeze one edition at once: the chunk belongs to the one that
-    moves the position.
+    Return how many of the audience they were, None after the last. Whoever of them gets no letter is counted as left
+    out: by subtraction, because on PostgreSQL a second look would also see people suppressed since. Two daemons may
+    freeze one edition at once: the chunk belongs to the one that moves the position, so nobody is gone through twice.
     """
     edition = freeze.edition
-    members = freeze.audience.members(freeze.cutoff)
     held = select(_E.frozen_to, _E.state, _E.excluded).where(_E.id == edition.id).with_for_update()
     state = (await tx.execute(held)).one()
     if state.state is not EditionState.FREEZING:
         return None
-    chunk = select(_P.id).where(members, _P.id > state.frozen_to).order_by(_P.id).limit(CHUNK).subquery()
-    people, last = (await tx.execute(select(func.count(), func.max(chunk.c.id)))).one()
-    if not people:
+    await look_up_by_index(tx)
+    chunk = select(_P.id).where(_P.id > state.frozen_to).order_by(_P.id).limit(most).subquery()
+    last = (await tx.execute(select(func.max(chunk.c.id)))).scalar_one()
+    if last is None:
         return None
-    reachable = and_(members, not_suppressed(), _P.id > state.frozen_to, _P.id <= last)
-    made = await tx.execute(
-        _letters(tx, freeze, reachable, now).inline(), execution_options={"preserve_rowcount": True}
-    )
+    lists_then = await open_lists(tx, edition.campaign_id, freeze.cutoff)
+    members = members_of(lists_then, Span(state.frozen_to, last), freeze.cutoff)
+    audience = subscribers.join(members, members.c.subscriber_id == _P.id)
+    rules = freeze.audience.rules()
+    counted = select(func.count()).select_from(audience if rules else members).where(*rules)
+    people = (await tx.execute(counted)).scalar_one()
+    letters = _letters(freeze, audience, members, now).where(*rules, not_suppressed())
+    insertion = insert_into(tx, deliveries).from_select(_COLUMNS, letters)
+    insertion = insertion.on_conflict_do_nothing(index_elements=["purpose_key"])
+    made = await tx.execute(insertion.inline(), execution_options={"preserve_rowcount": True})
     left_out = state.excluded.get(_SUPPRESSED, 0) + max(people - made.rowcount, 0)
     excluded = {**state.excluded, _SUPPRESSED: left_out}
     progress: dict[str, Any] = {"frozen_to": last, "planned": _E.planned + made.rowcount, "excluded": excluded}
@@ -93,19 +98,24 @@ async def look_over(store: Store) -> None:
     await store.vacuum(deliveries.name)
 
 
-def _letters(tx: Transaction, freeze: Freeze, people: Any, now: datetime) -> Any:
+def _letters(freeze: Freeze, audience: Join, members: Subquery, now: datetime) -> Select[Any]:
+    """Return the letters of an audience as rows; its `members` know by which subscription each gets theirs.
+
+    A letter's purpose is the edition and the subscriber: both only grow, where a hash would be written all over an
+    index of a million others. No two subscribers ever have one mailbox.
+    """
     zones = select(_W.timezone).where(_W.edition_id == freeze.edition.id)
     zone = (
         EVERYBODY
         if freeze.fallback == EVERYBODY
         else case((_P.timezone.in_(zones), _P.timezone), else_=freeze.fallback)
     )
-    source = select(
+    return select(
         literal(Kind.EDITION.value),
         literal(freeze.edition.id),
         _P.id,
-        _first_subscription(freeze.edition.campaign_id),
-        literal(f"{Kind.EDITION.value}:{freeze.edition.id}:") + hex_of(tx, _P.address_key),
+        members.c.subscription_id,
+        literal(purpose_key(Kind.EDITION, freeze.edition.id, "")) + cast(_P.id, String),
         _P.address_key,
         _P.address_sealed,
         literal(NO_RELAY),
@@ -117,9 +127,7 @@ def _letters(tx: Transaction, freeze: Freeze, people: Any, now: datetime) -> Any
         literal(0),
         literal(0),
         literal(0),
-    ).join(waves, and_(_W.edition_id == freeze.edition.id, _W.timezone == zone))
-    statement = insert_into(tx, deliveries).from_select(_COLUMNS, source.where(people))
-    return statement.on_conflict_do_nothing(index_elements=["purpose_key"])
+    ).select_from(audience.join(waves, and_(_W.edition_id == freeze.edition.id, _W.timezone == zone)))
 
 
 _COLUMNS: Final = (
@@ -140,13 +148,6 @@ _COLUMNS: Final = (
     "attempts",
     "drops",
 )
-
-
-def _first_subscription(campaign_id: int) -> Any:
-    """A person on several lists of an audience gets one letter: it names the oldest of those subscriptions."""
-    s, c = subscriptions.c, campaign_lists.c
-    mine = select(func.min(s.id)).join(campaign_lists, and_(c.list_id == s.list_id, c.campaign_id == campaign_id))
-    return mine.where(s.subscriber_id == _P.id, s.state == SubscriptionState.ACTIVE).scalar_subquery()
 
 
 async def open_due(tx: Transaction, now: datetime) -> bool:
