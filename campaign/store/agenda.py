@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 
 from campaign.domain.delivery import LIVE, State
 from campaign.domain.editions import AT_WORK, FREEZE_LEAD, CampaignState, EditionState
+from campaign.store.editions import has_none
 from campaign.store.engine import Transaction
 from campaign.store.ledger import sending_editions
 from campaign.store.moves import edition_is_open, in_state
@@ -60,8 +61,7 @@ async def is_due(tx: Transaction, now: datetime) -> bool:
     to_freeze = to_freeze.where(_E.state == EditionState.PLANNED, campaigns.c.state == CampaignState.ACTIVE)
     sending = _E.state == EditionState.SENDING
     to_open = select(waves.c.edition_id).join(editions, _E.id == waves.c.edition_id).where(sending, ~waves.c.open)
-    live = [in_state(state) for state in sorted(LIVE)]
-    to_finish = [~exists(select(_D.id).where(_D.edition_id == _E.id, state)) for state in live]
+    to_finish = [has_none(state) for state in sorted(LIVE)]
     to_send = select(_D.id).where(in_state(State.QUEUED), edition_is_open(), _D.due_at <= now)
     due = (
         to_freeze.where(_E.starts_at <= now + FREEZE_LEAD, _E.latest_start >= now),

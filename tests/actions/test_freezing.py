@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -19,12 +20,14 @@ from campaign.actions import (
     planning,
     publishing,
     reporting,
+    subscribing,
     suppressing,
     wording,
 )
 from campaign.actions.kit import Kit
-from campaign.domain.campaigns import Definition
+from campaign.domain.campaigns import Definition, Where
 from campaign.domain.consent import SubscriptionState
+from campaign.domain.delivery import State
 from campaign.domain.editions import CampaignState, EditionEvent, EditionState
 from campaign.domain.errors import Conflict, NotReady
 from campaign.store import agenda, editions, waves
@@ -293,3 +296,74 @@ async def test_a_look_at_what_was_frozen_that_fails_undoes_nothing(kit: Kit, mon
     assert looked == [kit.store, kit.store], "after the first ten thousand letters, and at the end"
     frozen = await as_it_is(kit, first)
     assert (frozen.state, frozen.note) == (EditionState.READY, "")
+
+
+async def test_a_freeze_that_was_cut_off_is_ended_by_two_others_and_nobody_gets_two_letters(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waves, "CHUNK", 2)
+    first = await a_campaign(kit, WEEKLY, 9)
+    chunks: list[int] = []
+
+    async def cut_off(_: Store) -> None:
+        chunks.append(1)
+        if len(chunks) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "give_way", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            await freezing.freeze_due(kit)
+    half = await as_it_is(kit, first)
+    assert (half.state, half.planned, half.frozen_to) == (EditionState.FREEZING, 4, 4)
+    other = a_kit(Store(kit.store.url.render_as_string(hide_password=False)), kit.clock, kit.settings.home)
+    await asyncio.gather(freezing.freeze_due(kit), freezing.freeze_due(other))
+    await other.renderer.aclose()
+    await other.store.close()
+    frozen = await as_it_is(kit, first)
+    assert (frozen.state, frozen.planned, frozen.excluded) == (EditionState.READY, 9, {"suppressed": 0})
+    async with kit.store.read() as tx:
+        rows = (await tx.execute(select(deliveries.c.subscriber_id, deliveries.c.address_key))).all()
+    assert len(rows) == len({row.subscriber_id for row in rows}) == len({row.address_key for row in rows}) == 9
+
+
+async def test_somebody_leaves_between_two_chunks_and_the_sums_are_right(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One who has a letter already, and one whose turn would have come in the next chunk."""
+    monkeypatch.setattr(waves, "CHUNK", 2)
+    first = await a_campaign(kit, WEEKLY, 6)
+    left: list[int] = []
+
+    async def leave(_: Store) -> None:
+        if not left:
+            left.extend([1, 4])
+            for number in left:
+                await subscribing.leave(kit, Reader(number).address)
+
+    monkeypatch.setattr(Store, "give_way", leave)
+    await freezing.freeze_due(kit)
+    frozen = await as_it_is(kit, first)
+    assert (frozen.state, frozen.planned) == (EditionState.READY, 5)
+    [count] = await reporting.counts(kit, str(first.id))
+    assert count.reconciled
+    async with kit.store.read() as tx:
+        states = (await tx.execute(select(deliveries.c.state).order_by(deliveries.c.subscriber_id))).scalars().all()
+    assert states == [State.SUPPRESSED, *[State.QUEUED] * 4]
+
+
+async def test_people_whom_the_rule_leaves_out_do_not_end_the_freeze(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waves, "CHUNK", 2)
+    readers = [*(Reader(n) for n in range(1, 6)), Reader(6, country="DE")]
+    first = await a_campaign(kit, replace(WEEKLY, where=Where(country=("DE",))), readers)
+    await freezing.freeze_due(kit)
+    frozen = await as_it_is(kit, first)
+    assert (frozen.state, frozen.planned, frozen.frozen_to) == (EditionState.READY, 1, 6)
+
+
+def test_a_chunk_is_as_large_as_the_time_allows_that_the_last_one_took() -> None:
+    assert freezing.next_size(1_000, 0.01) == 2_000, "it grows step by step"
+    assert freezing.next_size(8_000, 0.01) == 10_000, "to what one transaction goes through at most"
+    assert freezing.next_size(8_000, 0.1) == 4_000, "and shrinks at once"
+    assert freezing.next_size(2_000, 9.0) == 1_000, "but not to nothing"
+    assert freezing.next_size(6_000, 0.0) == 10_000

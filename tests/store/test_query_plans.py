@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, select
+from sqlalchemy import event, insert, select, text
 
 from campaign.actions.kit import Kit
 from campaign.actions.watching import Watch
@@ -19,10 +20,12 @@ from campaign.domain.delivery import Event
 from campaign.store import agenda, editions, ledger, recovery, waves
 from campaign.store.engine import Store, Transaction
 from campaign.store.moves import Cause
+from campaign.store.schema.ledger import deliveries
 from campaign.store.schema.people import subscribers, suppressions
 from tests.builders import a_kit
 from tests.clocks import FrozenClock
 from tests.contracts.test_ledger import ME, a_sending_edition, claim, token
+from tests.postgres import Postgres
 
 Statement = tuple[str, Any]
 
@@ -53,6 +56,61 @@ async def test_no_statement_that_runs_often_reads_all_letters(kit: Kit) -> None:
     await _a_day(kit, edition_id)
     scans = [f"{plan}: {words}" for words, plan in _plans(kit, said) if plan in _WHOLE]
     assert not scans, "\n".join(scans)
+
+
+MANY = 1_000
+_WATCH = (
+    "LOAD 'auto_explain'",
+    "SET auto_explain.log_min_duration = 0",
+    "SET client_min_messages = log",
+)
+_READ_WHOLE = re.compile(r"(?:Seq|Bitmap Heap) Scan on deliveries")
+"""What PostgreSQL says when it reads all letters, or picks half of them from an index before it looks at the first."""
+
+
+@pytest.mark.postgresql
+async def test_no_statement_of_a_tick_reads_all_letters_on_postgresql(
+    postgres: Postgres, migrated_postgres: str, clock: FrozenClock, home: Path
+) -> None:
+    """With so many letters that reading them all is worth avoiding, and with figures about them, as after a freeze."""
+    name = postgres.create(migrated_postgres)
+    store = Store(postgres.url(name))
+    kit = a_kit(store, clock, home)
+    edition_id = await a_sending_edition(kit, people=40)
+    async with store.begin() as tx:
+        copied = [column.name for column in deliveries.c if column.name not in {"id", "purpose_key"}]
+        rows = select(deliveries.c.purpose_key + text("'/' || n"), *(deliveries.c[name] for name in copied))
+        rows = rows.select_from(deliveries, text(f"generate_series(1, {MANY}) AS n"))
+        await tx.execute(insert(deliveries).from_select(["purpose_key", *copied], rows))
+    await waves.look_over(store)
+    plans: list[str] = []
+    async with store.begin() as tx:
+        raw = await tx.get_raw_connection()
+        raw.driver_connection.add_notice_handler(lambda notice: plans.append(notice.message_primary or ""))
+        for words in _WATCH:
+            await tx.exec_driver_sql(words)
+        await _a_tick(tx, kit, edition_id)
+    await store.close()
+    postgres.drop(name)
+    whole = [plan for plan in plans if _READ_WHOLE.search(plan)]
+    assert len(plans) > 20, "it was watched"
+    assert not whole, "\n".join(whole)
+
+
+async def _a_tick(tx: Transaction, kit: Kit, edition_id: int) -> None:
+    """What the daemon asks each second, and before each claim, however many letters wait."""
+    now = kit.clock.now()
+    await waves.open_due(tx, now)
+    await agenda.next_instant(tx, now)
+    await agenda.is_busy(tx, now, within=now - now)
+    await editions.finish_empty(tx, now)
+    await editions.stopped_with_letters(tx)
+    await recovery.owners(tx)
+    await recovery.recover_owner(tx, ME, now)
+    await recovery.recover_frozen(tx, claimed_before=now, offered_before=now, now=now)
+    await recovery.resolve_by_policy(tx, now)
+    letters, _ = await ledger.claim(tx, ledger.Claim(ME, edition_id, 50), now)
+    assert len(letters) == 50
 
 
 async def _a_day(kit: Kit, edition_id: int) -> None:
