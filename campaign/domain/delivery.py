@@ -164,5 +164,5 @@ def back_off(attempt: int, now: datetime, *, chance: float, wait: timedelta | No
 
 
 def purpose_key(kind: Kind, *parts: object) -> str:
-    """Return the natural key that makes a letter unique: `edition:7:ab12…`, `confirm:31:1`."""
+    """Return the natural key that makes a letter unique: `edition:7:4711`, `confirm:31:1`."""
     return ":".join([kind.value, *map(str, parts)])
