@@ -34,7 +34,7 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 @dataclass(slots=True)
 class Sending:
-    """What sending out of one ledger took: CPU for each letter by place, memory at most, seconds until it began anew."""
+    """What sending out of one ledger took: CPU a letter by place, memory at most, seconds until it began anew."""
 
     microseconds: list[float] = field(default_factory=list)
     memory: float = 0.0
