@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
 from campaign.actions.kit import Kit
+from campaign.clock import Clock
 from campaign.domain.consent import Reason
 from campaign.domain.delivery import Event
 from campaign.logs import get_log
@@ -27,6 +28,11 @@ _T = TypeVar("_T")
 _log = get_log()
 _LINGER: Final = 0.001
 """Seconds in which the tokens of other connections may join a group, so that more of them share one commit."""
+_BUSY: Final = 0.7
+_LATELY: Final = 0.05
+"""Seconds over which the load of the thread is smoothed."""
+_UNHURRIED: Final = 0.02
+"""Seconds in which outcomes that nobody waits for may wait for a token to go with."""
 _PATIENCE: Final = 1.0
 """Seconds between two tries to write outcomes down while the database is away."""
 
@@ -61,6 +67,25 @@ class _Group:
         return bool(self.tokens or self.outcomes or self.withheld)
 
 
+class Load:
+    """How busy the thread of the event loop is, of late."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin idle."""
+        self._clock = clock
+        self._looked_at, self._spent = clock.monotonic(), clock.effort()
+        self._share = 0.0
+
+    def is_high(self) -> bool:
+        """Look again; say whether most of the thread's time is work."""
+        now, spent = self._clock.monotonic(), self._clock.effort()
+        if now > self._looked_at:
+            share, weight = (spent - self._spent) / (now - self._looked_at), min(1.0, (now - self._looked_at) / _LATELY)
+            self._share += weight * (share - self._share)
+            self._looked_at, self._spent = now, spent
+        return self._share > _BUSY
+
+
 class Committer:
     """The one writer of a worker's tokens and outcomes."""
 
@@ -72,14 +97,15 @@ class Committer:
         self._stuck: deque[tuple[Outcome, asyncio.Future[None] | None]] = deque()
         self._unwritten = 0
         self._written = asyncio.Event()
-        self._wanted = asyncio.Event()
+        self._wanted, self._urgent = asyncio.Event(), asyncio.Event()
+        self._load = Load(kit.clock)
         self._closing = False
 
     def token(self, token: Token) -> asyncio.Future[bool]:
         """Ask whether the dot may follow: True, once the token is durable. It raises when that cannot be written."""
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._next.tokens.append((token, answer))
-        self._wanted.set()
+        self._hurry()
         return answer
 
     def settle(self, outcome: Outcome) -> asyncio.Future[None]:
@@ -89,6 +115,7 @@ class Committer:
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.note(outcome, done)
+        self._hurry()
         return done
 
     def note(self, outcome: Outcome, done: asyncio.Future[None] | None = None) -> None:
@@ -106,12 +133,16 @@ class Committer:
     def let_go(self, id_: int, claim_no: int) -> None:
         """Hand back a letter whose token was withheld, or that was never tried."""
         self._next.withheld.append((id_, claim_no))
-        self._wanted.set()
+        self._hurry()
 
     def close(self) -> None:
         """Write what is still asked for, then let `run` return."""
         self._closing = True
+        self._hurry()
+
+    def _hurry(self) -> None:
         self._wanted.set()
+        self._urgent.set()
 
     async def run(self) -> None:
         """Write group after group until closed and nothing is left to write."""
@@ -124,8 +155,9 @@ class Committer:
         while self._next or self._stuck or not self._closing:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), _PATIENCE if self._next or self._stuck else None)
+            await self._gather()
             self._wanted.clear()
-            await asyncio.sleep(_LINGER)
+            self._urgent.clear()
             group, self._next = self._next, _Group()
             if group:
                 await self._write(group)
@@ -133,6 +165,16 @@ class Committer:
                 await self._write(_Group(outcomes=[one]))
             if self._stuck or self._next.withheld:
                 await asyncio.sleep(_PATIENCE)
+
+    async def _gather(self) -> None:
+        """Let others join the group: long where nobody waits for it, a moment where this thread has its hands full.
+
+        A commit costs the same for one letter and for fifty; with time to spare a token is worth one of its own.
+        """
+        if not self._urgent.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._urgent.wait(), _UNHURRIED)
+        await asyncio.sleep(_LINGER if self._load.is_high() else 0)
 
     async def _write(self, group: _Group) -> None:
         """Write one group; what cannot be written now is tried again alone, so that no outcome holds up the others."""
