@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
         sa.Column("rate", sa.Float(), nullable=True),
         sa.Column("parallel", sa.Integer(), nullable=True),
+        sa.Column("usual_rate", sa.Float(), nullable=True),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("relay", "domain", name=op.f("pk_paces")),
     )

@@ -64,9 +64,9 @@ class Desk:
         """Hand out the next letter as soon as it is this lane's turn; None when there will be no more for it."""
         while not lane.closed:
             if not lane.ready():
-                if self.backlog.closed and not self._any():
+                if self.backlog.closed and not self.held:
                     return None
-                await lane.share.glance()
+                await lane.glance()
             elif (made := self.next_at_once(lane)) is not None:
                 return made
             elif self._pile:
@@ -108,8 +108,10 @@ class Desk:
             self.committer.let_go(letter.id, letter.claim_no)
             self.backlog.landed(letter)
 
-    def _any(self) -> bool:
-        return bool(self._pile or len(self.backlog))
+    @property
+    def held(self) -> int:
+        """How many letters no lane has taken yet."""
+        return len(self._pile) + len(self.backlog)
 
     def _top(self) -> Made | None:
         """Take the top letter of the pile, unless it is being signed, and see to it that the pile does not run out."""

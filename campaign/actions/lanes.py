@@ -7,14 +7,24 @@ from collections.abc import Callable
 from typing import Final
 
 from campaign.actions.kit import Kit, Relay
+from campaign.actions.pacing import Pacer, Pool
 from campaign.actions.sharing import Share, Shares
+from campaign.domain.pace import MICRO, Span, first, room
 from campaign.domain.replies import Answer, Scope, judge
 from campaign.logs import get_log, masked
-from campaign.store import relays
+from campaign.store import permits, relays
+from campaign.store.engine import Transaction
+from campaign.store.permits import Ask, micros
+from campaign.store.writer import Writer
 
 _log = get_log()
 _LOOK: Final = 1.0
 """Seconds between two looks at which relays rest or are paused: so long may a pause take to be noticed."""
+_PATIENCE: Final = 3 * MICRO
+"""A lane that must wait longer for its next permit closes, and lets others have its letters."""
+_OUTLOOK: Final = 5 * MICRO
+"""No more letters are claimed than may go within so long."""
+_ENOUGH: Final = 1_000
 
 
 class Lane:
@@ -22,12 +32,18 @@ class Lane:
 
     def __init__(self, kit: Kit, relay: Relay, drain: Drain) -> None:
         """Lead to `relay` as a part of `drain`."""
-        self._kit, self._drain = kit, drain
+        self._kit, self._drain, self._relay = kit, drain, relay
         self.transport, self.name = relay.transport, relay.name
         self.connections = relay.connections or kit.settings.connections
         self.share = Share(relay.weight, self.connections, kit.clock.monotonic)
         self.faulty = True
         """Whether faults may be on record that the next good answer takes away."""
+        self.room: int | None = None
+        """How many letters may go within the next seconds; None is no limit."""
+        self._pool: Pool | None = None
+        if relay.limits:
+            self._pool = Pool(drain.pacer, (relay.name, ""), self.limits)
+            self._pool.heard = self._heard
         self._closed = False
 
     @property
@@ -45,14 +61,44 @@ class Lane:
         """Let nothing more go any way during this drain."""
         self._drain.end()
 
+    def limits(self) -> dict[Span, int]:
+        """Return the relay's limits as they are today."""
+        return self._relay.limits.on(self._kit.clock.now().date())
+
     def ready(self) -> bool:
-        """Say whether this lane may take a letter now."""
+        """Say whether this lane may take a letter now: it has a permit, and it is its turn."""
+        if self._pool is not None:
+            self.share.limited = not self._pool.at_hand()
+            if self.share.limited:
+                return False
         return not self._drain.shares.several or self._drain.shares.may_take(self.share)
+
+    @property
+    def stocked(self) -> bool:
+        """Whether it has permits, be it for a moment to come."""
+        return self._pool is not None and self._pool.stocked
+
+    async def glance(self) -> None:
+        """Wait a little until this lane may be ready."""
+        if self._pool is not None and self.share.limited:
+            await self.share.glance(self._pool.seconds_until())
+        else:
+            await self.share.glance()
 
     def took(self) -> None:
         """Count a letter that this lane took."""
+        if self._pool is not None:
+            self._pool.take()
+            self.room = max((self.room or 0) - 1, 0)
         if self._drain.shares.several:
             self._drain.shares.took(self.share)
+
+    def _heard(self, pool: Pool) -> None:
+        """Let connections go on that wait for a permit; where the next one is far off, close."""
+        if pool.seconds_until() * MICRO > _PATIENCE:
+            self.close()
+        for _ in range(self.connections):
+            self.share.wake()
 
     async def well(self) -> None:
         """Forget the faults of a relay that works."""
@@ -78,9 +124,10 @@ class Lane:
 class Drain:
     """All lanes of one drain: opens them, looks again while it lasts, and ends with the last of them."""
 
-    def __init__(self, kit: Kit, stopping: asyncio.Event) -> None:
-        """End when `stopping` is set; no lane is open before the first look."""
+    def __init__(self, kit: Kit, stopping: asyncio.Event, writer: Writer) -> None:
+        """End when `stopping` is set; ask for permits through `writer`. No lane is open before the first look."""
         self._kit, self._stopping = kit, stopping
+        self.pacer = Pacer(kit, writer)
         self.shares = Shares()
         self._lanes: dict[str, Lane] = {}
         self._ended = False
@@ -100,25 +147,49 @@ class Drain:
         """How many connections the open lanes have."""
         return sum(lane.connections for lane in self._lanes.values() if not lane.closed)
 
+    @property
+    def room(self) -> int | None:
+        """How many letters may go within the next seconds, over all open lanes; None is no limit."""
+        rooms = [lane.room for lane in self._lanes.values() if not lane.closed]
+        return None if None in rooms else sum(found for found in rooms if found is not None)
+
     def end(self) -> None:
         """Let nothing more go any way."""
         self._ended = True
 
     async def look(self) -> list[Lane]:
-        """Open the lanes of relays that neither rest nor are paused, and close those that do; return the new ones."""
+        """Open the lanes of relays that may be handed letters, and close those that may not; return the new ones.
+
+        A relay may not while it rests, is paused, or has used up a limit for longer than a few seconds.
+        """
         async with self._kit.store.read() as tx:
             known = {one.name: one for one in await relays.every(tx)}
+            rooms = {relay.name: await self._room(tx, relay) for relay in self._kit.require_relays()}
         now, new = self._kit.clock.now(), []
-        for relay in self._kit.require_relays():
+        for relay in self._kit.relays:
             lane, standing = self._lanes.get(relay.name), known.get(relay.name)
-            if standing is not None and not standing.is_open(now):
+            used_up = rooms[relay.name] == 0 and (lane is None or not lane.stocked)
+            if used_up or (standing is not None and not standing.is_open(now)):
                 if lane is not None:
                     lane.close()
-            elif lane is None or lane.closed:
+                continue
+            if lane is None or lane.closed:
                 self._lanes[relay.name] = lane = Lane(self._kit, relay, self)
                 self.shares.join(lane.share)
                 new.append(lane)
+            lane.room = rooms[relay.name]
         return new
+
+    async def _room(self, tx: Transaction, relay: Relay) -> int | None:
+        """Return how many letters a relay may be handed in the next seconds; 0 where the first of them is far off."""
+        if not relay.limits:
+            return None
+        instant = self._kit.clock.now()
+        now = micros(instant)
+        bounds = await permits.bounds(tx, Ask(relay.name, "", relay.limits.on(instant.date()), 0))
+        for bound in bounds:
+            bound.settle(now)
+        return 0 if first(bounds, now) > now + _PATIENCE else room(bounds, now, _ENOUGH, _OUTLOOK)
 
     async def watch(self, opened: Callable[[list[Lane]], None]) -> None:
         """Look again and again, and hand over the lanes that open; a database that is away is asked another time."""

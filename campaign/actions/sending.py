@@ -45,7 +45,7 @@ class Sender:
 
     async def drain(self, stopping: asyncio.Event) -> int:
         """Send until nothing is due, no relay is open, or `stopping` is set; return how many letters were taken."""
-        drain = Drain(self._kit, stopping)
+        drain = Drain(self._kit, stopping, self._committer.writer)
         lanes = await drain.look()
         if drain.closed:
             return 0
@@ -58,10 +58,12 @@ class Sender:
                         group.create_task(Carrier(desk, lane).run())
 
             opened(lanes)
-            watching = group.create_task(drain.watch(opened))
+            beside = [group.create_task(drain.watch(opened)), group.create_task(drain.pacer.run())]
             taken = await _Feeder(desk, drain, self._owner).run()
-            watching.cancel()
+            for task in beside:
+                task.cancel()
         desk.let_go()
+        await drain.pacer.give_back()
         await self._committer.written()
         return taken
 
@@ -71,7 +73,7 @@ class _Feeder:
 
     def __init__(self, desk: Desk, drain: Drain, owner: str) -> None:
         self._kit, self._committer, self._backlog = desk.kit, desk.committer, desk.backlog
-        self._drain, self._owner = drain, owner
+        self._desk, self._drain, self._owner = desk, drain, owner
         self._positions: dict[int | None, Position | None] = {}
 
     async def run(self) -> int:
@@ -104,7 +106,15 @@ class _Feeder:
     def _hungry(self) -> bool:
         """Whether more letters should be in hand: few are, or they go to fewer domains than there are connections."""
         held = len(self._backlog)
+        if self._batch <= 0:
+            return False
         return held < _LOW or (held < _MOST and self._backlog.domains < self._drain.connections)
+
+    @property
+    def _batch(self) -> int:
+        """How many letters to claim at once: no more than may go within the next seconds."""
+        room = self._drain.room
+        return BATCH if room is None else min(BATCH, room - self._desk.held)
 
     async def _moved(self) -> None:
         """Wait until letters have left or landed; a short while at most, because others may have fallen due."""
@@ -117,19 +127,21 @@ class _Feeder:
             sources = [None, *await ledger.sending_editions(tx)]
         found = 0
         for source in sources:
-            letters = await self._committer.writer.run(partial(self._claim, source))
+            if (batch := self._batch) <= 0:
+                break
+            letters = await self._committer.writer.run(partial(self._claim, source, batch))
             if letters is None:
                 return None
             self._backlog.put(letters)
             found += len(letters)
         return found
 
-    async def _claim(self, source: int | None, tx: Transaction) -> list[Claimed] | None:
+    async def _claim(self, source: int | None, batch: int, tx: Transaction) -> list[Claimed] | None:
         """Claim the next batch of one source, opening its waves first; None when that is not done yet."""
         now = self._kit.clock.now()
         if source is not None and not await waves.open_due(tx, now):
             return None
-        wanted = Claim(self._owner, source, BATCH, self._positions.get(source))
+        wanted = Claim(self._owner, source, batch, self._positions.get(source))
         letters, self._positions[source] = await ledger.claim(tx, wanted, now)
         return letters
 

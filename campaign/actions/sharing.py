@@ -21,6 +21,8 @@ _SMOOTH: Final = 0.1
 _GLANCE: Final = 0.05
 """Seconds after which who waits for a turn looks again: a lane may have stopped to count."""
 
+_BLINK: Final = 0.001
+
 
 class Share:
     """One lane's part: how many letters it took for its weight, and how many it could take."""
@@ -60,11 +62,11 @@ class Share:
         """Learn how long one letter kept one connection."""
         self._each = seconds if not self._each else self._each + _SMOOTH * (seconds - self._each)
 
-    async def glance(self) -> None:
-        """Wait until it may be this lane's turn, a short while at most."""
+    async def glance(self, seconds: float = _GLANCE) -> None:
+        """Wait until it may be this lane's turn: so long, and a short while at most."""
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
-        await asyncio.wait({waiting}, timeout=_GLANCE)
+        await asyncio.wait({waiting}, timeout=min(max(seconds, _BLINK), _GLANCE))
         waiting.cancel()
 
     def wake(self) -> None:

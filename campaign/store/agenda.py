@@ -16,6 +16,7 @@ from campaign.store.editions import has_none
 from campaign.store.engine import Transaction
 from campaign.store.ledger import sending_editions
 from campaign.store.moves import edition_is_open, in_state
+from campaign.store.permits import next_free
 from campaign.store.relays import next_rested
 from campaign.store.schema.ledger import campaigns, deliveries, editions, waves
 
@@ -31,7 +32,7 @@ async def next_instant(tx: Transaction, now: datetime) -> datetime | None:
     for source in [None, *await sending_editions(tx)]:
         mine = _D.edition_id.is_(None) if source is None else _D.edition_id == source
         found.append(await _first(tx, _waiting(mine, now)))
-    found.append(await next_rested(tx, now))
+    found += [await next_rested(tx, now), await next_free(tx, now)]
     return min((instant for instant in found if instant is not None and instant > now), default=None)
 
 

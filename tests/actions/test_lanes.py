@@ -6,10 +6,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from campaign.actions import campaigning, freezing, planning, publishing, steering
 from campaign.actions.kit import Kit, Relay
@@ -17,11 +19,12 @@ from campaign.actions.sending import sender
 from campaign.clock import SystemClock
 from campaign.domain.campaigns import Definition
 from campaign.domain.delivery import State
+from campaign.domain.pace import Limits, WarmUp
 from campaign.mail.smtp import SmtpOptions, SmtpTransport, Tls
 from campaign.mail.terms import PhaseTimeouts
-from campaign.store import agenda, relays
+from campaign.store import agenda, permits, relays
 from campaign.store.engine import Store
-from campaign.store.schema.ledger import deliveries
+from campaign.store.schema.ledger import deliveries, delivery_events
 from tests.builders import Reader, a_kit, some_readers
 from tests.mail.fault_server import ALL_OFFERS, FaultServer, say
 
@@ -149,3 +152,68 @@ async def test_a_pause_is_noticed_by_a_drain_that_runs(store: Store, home: Path,
             assert await steering.resume(kit, "held")
             assert not await steering.resume(kit, "held")
         await kit.renderer.aclose()
+
+
+async def test_a_limit_by_the_second_spaces_letters_and_loses_little_time(store: Store, home: Path) -> None:
+    async with FaultServer() as server:
+        way = replace(a_relay("main", server), limits=Limits(per_second=25))
+        kit = await a_sending_kit(store, home, [way], people=50)
+        began = time.monotonic()
+        await drain(kit)
+        took = time.monotonic() - began
+    assert len(server.held) == 50
+    assert 1.9 <= took <= 3.5, "49 gaps of 40 ms"
+    assert await outcomes(kit) == {(State.ACCEPTED, "main", 1): 50}
+
+
+async def test_a_used_up_day_ends_the_drain_and_the_rest_waits_uncharged(store: Store, home: Path) -> None:
+    async with FaultServer() as server:
+        way = replace(a_relay("main", server), limits=Limits(per_day=10, per_minute=60_000))
+        kit = await a_sending_kit(store, home, [way], people=25)
+        await drain(kit)
+        assert len(server.held) == 10
+        assert await outcomes(kit) == {(State.ACCEPTED, "main", 1): 10, (State.QUEUED, "", 0): 15}
+        now = kit.clock.now()
+        async with kit.store.read() as tx:
+            again = await agenda.next_instant(tx, now)
+            events = await tx.execute(select(func.count()).where(delivery_events.c.to_state == State.CLAIMED))
+        assert again is not None
+        assert timedelta(hours=23, minutes=59) <= again - now <= timedelta(hours=24, minutes=30)
+        claimed = events.scalar_one()
+        async with sender(kit, "worker") as post:
+            assert await post.drain(asyncio.Event()) == 0, "no letter is claimed that cannot go"
+        async with kit.store.read() as tx:
+            events = await tx.execute(select(func.count()).where(delivery_events.c.to_state == State.CLAIMED))
+        assert events.scalar_one() == claimed <= 10 + 4
+
+
+async def test_a_limited_relay_takes_what_it_may_and_the_other_the_rest(store: Store, home: Path) -> None:
+    async with FaultServer() as little, FaultServer() as rest:
+        ways = [
+            replace(
+                a_relay("little", little, 9), limits=Limits(per_second=5, warm_up=WarmUp(date(2020, 1, 1), 9, 1.5))
+            ),
+            a_relay("rest", rest),
+        ]
+        kit = await a_sending_kit(store, home, ways, people=60)
+        began = time.monotonic()
+        await drain(kit)
+        took = time.monotonic() - began
+    assert 1 <= len(little.held) <= 1 + 5 * took + 1
+    assert len(little.held) + len(rest.held) == 60
+    assert took < 5
+
+
+async def test_without_limits_no_permit_is_ever_asked_for(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FaultServer() as server:
+        kit = await a_sending_kit(store, home, [a_relay("main", server)], people=5)
+
+        async def never(*_: object) -> None:
+            raise AssertionError("a permit was asked for")
+
+        monkeypatch.setattr(permits, "take", never)
+        monkeypatch.setattr(permits, "bounds", never)
+        await drain(kit)
+    assert await outcomes(kit) == {(State.ACCEPTED, "main", 1): 5}

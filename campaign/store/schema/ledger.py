@@ -212,6 +212,7 @@ paces = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("rate", Float),
     Column("parallel", Integer),
+    Column("usual_rate", Float),
     Column("changed_at", Instant, nullable=False),
 )
 """What is different for one recipient domain at one relay: a pause, or a pace that it asked for."""

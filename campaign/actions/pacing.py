@@ -1,0 +1,147 @@
+"""Permits at hand: fetches them ahead for the lanes and domains that have limits, a few for each in one transaction.
+
+What has no limit never comes here. It never holds a letter, and never decides a limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+from campaign.actions.kit import Kit
+from campaign.domain.pace import AHEAD, MICRO, Bound, Span, first, supply
+from campaign.logs import get_log
+from campaign.store import permits
+from campaign.store.engine import Transaction
+from campaign.store.permits import Ask, micros
+from campaign.store.writer import Writer
+
+_log = get_log()
+_MOST: Final = 100
+"""So many permits are fetched at once, at most."""
+_STALE: Final = MICRO
+"""A permit that lay unused for so long is thrown away: used with the next ones it would make a crowd on the wire."""
+_GATHER: Final = 0.005
+"""Seconds in which the wishes of several lanes and domains may gather for one transaction."""
+_AGAIN: Final = 0.5
+"""Seconds until the next try while the database is away."""
+
+
+class Pool:
+    """The permits of one relay, or of one domain at it, that this worker has at hand."""
+
+    def __init__(self, pacer: Pacer, place: tuple[str, str], limits: Callable[[], Mapping[Span, int]]) -> None:
+        """Begin with none; `place` is the relay and the domain (empty: all), `limits` tells them as they are now."""
+        self._pacer, self.place, self._limits = pacer, place, limits
+        self._stock: deque[int] = deque()
+        self._ask_at = 0
+        self._supply = 1
+        self.free_at = 0
+        """When more can be had, as far as is known; in microseconds."""
+        self.heard: Callable[[Pool], None] = lambda _: None
+        """Called after each answer of the database."""
+
+    def at_hand(self) -> bool:
+        """Say whether a letter may go now; see to it that permits are fetched."""
+        now = self._pacer.now()
+        while self._stock and self._stock[0] < now - _STALE:
+            self._stock.popleft()
+        if len(self._stock) * 2 <= self._supply and now >= self._ask_at:
+            self._pacer.want(self)
+        return bool(self._stock) and self._stock[0] <= now
+
+    @property
+    def stocked(self) -> bool:
+        """Whether there is any, be it for a moment to come."""
+        return bool(self._stock)
+
+    def unused(self) -> list[int]:
+        """Hand out all that are left."""
+        left = list(self._stock)
+        self._stock.clear()
+        return left
+
+    def take(self) -> None:
+        """Use one that is at hand; without one (a letter that could not wait) nothing happens."""
+        if self._stock:
+            self._stock.popleft()
+
+    @property
+    def ask(self) -> Ask:
+        """What to ask for."""
+        return Ask(*self.place, self._limits(), self._supply)
+
+    def seconds_until(self) -> float:
+        """Return how long to wait for the next one, as far as is known."""
+        instant = self._stock[0] if self._stock else self.free_at
+        return max(instant - self._pacer.now(), 0) / MICRO
+
+    def answered(self, instants: list[int], bounds: list[Bound]) -> None:
+        """Take what was granted."""
+        self._stock.extend(instants)
+        now = self._pacer.now()
+        self.free_at = first(bounds, now)
+        self._ask_at = now if instants else max(self.free_at - AHEAD, now + 1)
+        self._supply = supply(bounds, _MOST)
+        self.heard(self)
+
+
+class Pacer:
+    """Asks for the permits of all pools of one drain."""
+
+    def __init__(self, kit: Kit, writer: Writer) -> None:
+        """Ask through `writer`."""
+        self._kit, self._writer = kit, writer
+        self._wanting: dict[tuple[str, str], Pool] = {}
+        self._answered: dict[int, Pool] = {}
+        self._wanted = asyncio.Event()
+
+    def now(self) -> int:
+        """Return the present instant in microseconds."""
+        return micros(self._kit.clock.now())
+
+    def want(self, pool: Pool) -> None:
+        """Have permits fetched for a pool; once is enough."""
+        if pool.place not in self._wanting:
+            self._wanting[pool.place] = pool
+            self._wanted.set()
+
+    async def run(self) -> None:
+        """Fetch whenever somebody wants permits; while the database is away nothing limited goes out."""
+        while True:
+            await self._wanted.wait()
+            await asyncio.sleep(_GATHER)
+            pools = list(self._wanting.values())
+            asks = [pool.ask for pool in pools]
+            try:
+                answers = await self._writer.run(partial(self._take, asks))
+            except Exception as error:  # noqa: BLE001 -- the database is away: nothing was granted, so nothing goes
+                _log.warning("permits_not_fetched", error=str(error))
+                await asyncio.sleep(_AGAIN)
+                continue
+            for pool, (instants, bounds) in zip(pools, answers, strict=True):
+                del self._wanting[pool.place]
+                self._answered[id(pool)] = pool
+                pool.answered(instants, bounds)
+            if not self._wanting:
+                self._wanted.clear()
+
+    async def give_back(self) -> None:
+        """Hand back what nobody used, at the end; if that cannot be written, it is lost until its time is over."""
+        left = [(pool.ask, unused) for pool in self._answered.values() if (unused := pool.unused())]
+        if not left:
+            return
+        try:
+            await self._writer.run(partial(self._return, left))
+        except Exception as error:  # noqa: BLE001 -- see above
+            _log.warning("permits_lost", error=str(error))
+
+    async def _return(self, left: list[tuple[Ask, list[int]]], tx: Transaction) -> None:
+        for ask, unused in sorted(left, key=lambda one: (one[0].relay, one[0].domain)):
+            await permits.give_back(tx, ask, unused)
+
+    async def _take(self, asks: list[Ask], tx: Transaction) -> list[tuple[list[int], list[Bound]]]:
+        return await permits.take(tx, asks, self._kit.clock.now())
