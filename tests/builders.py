@@ -64,11 +64,12 @@ class Reader:
     timezone: str | None = None
     country: str | None = None
     language: str | None = None
+    domain: str = "example.org"
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def address(self) -> Address:
-        return Address(f"reader-{self.number:02}", "example.org")
+        return Address(f"reader-{self.number:02}", self.domain)
 
 
 async def fresh_articles(kit: Kit) -> None:

@@ -9,15 +9,13 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from campaign.store.ledger import Claimed
 
 _FULL: Final = 64
 """So many letters to one domain in hand are enough, when others wait in the ledger."""
-
-
 _SLACK: Final = 256
 """So many turns that are over may lie among those to come before they are cleared away."""
 
@@ -49,9 +47,18 @@ class Backlog:
         return len(self._waiting)
 
     @property
-    def crowded(self) -> tuple[str, ...]:
+    def names(self) -> Iterable[str]:
+        """The domains to which letters wait here."""
+        return self._waiting.keys()
+
+    @property
+    def crowded(self) -> frozenset[str]:
         """The domains of which enough letters are in hand."""
-        return tuple(domain for domain, letters in self._waiting.items() if len(letters) >= _FULL)
+        return frozenset(domain for domain, letters in self._waiting.items() if len(letters) >= _FULL)
+
+    def flying(self, domain: str) -> int:
+        """How many letters to a domain are in the air."""
+        return self._flying.get(domain, 0)
 
     def put(self, letters: Iterable[Claimed]) -> None:
         """Take letters in hand, and wake as many connections."""
@@ -71,13 +78,18 @@ class Backlog:
         while self._wanted:
             self.wake()
 
-    def take(self) -> Claimed | None:
-        """Hand out the next letter, if there is one."""
-        while self._turns:
-            flying, _, domain = heapq.heappop(self._turns)
+    def take(self, allows: Callable[[str], bool] | None = None) -> Claimed | None:
+        """Hand out the next letter, if there is one; only to a domain that `allows` says yes to, where it is given."""
+        aside: list[tuple[int, int, str]] = []
+        letter = None
+        while self._turns and letter is None:
+            flying, turn, domain = heapq.heappop(self._turns)
             queue = self._waiting.get(domain)
             if queue is None or flying != self._flying.get(domain, 0):
                 continue  # an entry from before this domain's last letter left or landed
+            if allows is not None and not allows(domain):
+                aside.append((flying, turn, domain))
+                continue
             letter = queue.popleft()
             self._flying[domain] = flying + 1
             self._size -= 1
@@ -88,8 +100,15 @@ class Backlog:
                 del self._waiting[domain]
             if not queue or self._size < self._low:
                 self._tell_feeder()
-            return letter
-        return None
+        for turn_kept in aside:
+            heapq.heappush(self._turns, turn_kept)
+        return letter
+
+    def leave(self, domain: str) -> list[Claimed]:
+        """Hand out all letters to a domain, to be let go: they are not in the air."""
+        letters = list(self._waiting.pop(domain, ()))
+        self._size -= len(letters)
+        return letters
 
     async def arrival(self) -> None:
         """Wait until there is a letter for whoever waits, or there will be none."""
@@ -123,10 +142,10 @@ class Backlog:
         if not self.aloft:
             self._tell_feeder()
 
-    async def moved(self) -> None:
-        """Wait until few letters are left, or none to some domain, or none in the air: there may be room for more."""
+    async def moved(self, seconds: float) -> None:
+        """Wait until few letters are left, or none to some domain, or none in the air; so long at most."""
         self._feeder = asyncio.get_running_loop().create_future()
-        await self._feeder
+        await asyncio.wait({self._feeder}, timeout=seconds)
 
     def _tell_feeder(self) -> None:
         if self._feeder is not None and not self._feeder.done():

@@ -17,7 +17,7 @@ from campaign.actions.lanes import Lane
 from campaign.actions.outcomes import failed, outcome_of, refused, undotted
 from campaign.domain.delivery import Event
 from campaign.domain.message import LetterRefused
-from campaign.domain.replies import Answer, Phase, Scope, Verdict, judge
+from campaign.domain.replies import Answer, Phase, Reason, Scope, Verdict, judge
 from campaign.logs import get_log
 from campaign.mail.transport import Conversation, Envelope, TransportFault
 from campaign.store.ledger import Claimed
@@ -52,6 +52,7 @@ class Carrier:
                     await self._committer.settle(failed(self._kit, letter))
                 self._lane.share.spent(clock.monotonic() - began)
                 self._backlog.landed(letter)
+                self._lane.landed(letter.domain)
         finally:
             if self._conversation is not None:
                 await self._conversation.close()
@@ -161,10 +162,20 @@ class Carrier:
                 await self._lane.fault(answer)
             elif self._lane.faulty and answer.reply is not None:
                 await self._lane.well()
+            await self._judge_domain(letter.domain, verdict)
             if verdict.hard and await breaking.look(self._kit, letter.edition_id):
                 self._lane.end_drain()  # what is claimed goes back; the next drain leaves the paused edition alone
         except Exception as error:  # noqa: BLE001 -- see above
             _log.error("relay_not_judged", error=str(error))
+
+    async def _judge_domain(self, domain: str, verdict: Verdict) -> None:
+        """Slow down a domain that asks for it, and let one that was slowed down get faster as it takes letters."""
+        manners = self._lane.manners
+        if verdict.scope is Scope.DOMAIN:
+            flying = self._backlog.flying(domain)
+            await manners.slow_down(domain, (flying * self._lane.share.each_second, flying))
+        elif verdict.reason is Reason.ACCEPTED and manners.is_slow(domain):
+            await manners.good(domain)
 
 
 def _token(letter: Claimed, filled: Filled, relay: str) -> Token:

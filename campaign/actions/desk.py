@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from campaign.actions.backlog import Backlog
@@ -69,8 +69,10 @@ class Desk:
                 await lane.glance()
             elif (made := self.next_at_once(lane)) is not None:
                 return made
-            elif self._pile:
+            elif self._pile and not lane.choosy:
                 return await self._signed(lane)
+            elif self.held:  # to domains that may take nothing now
+                await lane.glance()
             elif self.backlog.closed:
                 return None
             else:
@@ -89,10 +91,28 @@ class Desk:
 
     def next_at_once(self, lane: Lane) -> Made | None:
         """Hand out the next letter if there is one, made if that needs no waiting; make a few more beside it."""
-        made = self._top() if lane.ready() else None
+        if not lane.ready():
+            return None
+        made = self._chosen(lane) if lane.choosy else self._top()
         if made is not None:
-            lane.took()
+            lane.took(made.letter.domain)
         return made
+
+    def _chosen(self, lane: Lane) -> Made | None:
+        """Take the next letter to a domain that may take one now; none is made ahead, which might have to wait."""
+        if lane.stuck:
+            return None
+        for number, piled in enumerate(self._pile):
+            if lane.allows(piled.letter.domain):
+                del self._pile[number]
+                return piled if isinstance(piled, Made) else Made(piled.letter, None, None)
+        letter = self.backlog.take(lane.allows)
+        if letter is None:
+            lane.stick(starving=bool(self.held))
+            return None
+        quick = self.filling.signing is None and letter.valid_until > self.kit.clock.now()
+        filled = self._made(letter) if quick else None
+        return Made(letter, None, None) if filled is None else Made.of(letter, filled)
 
     def give_back(self, letter: Claimed) -> None:
         """Take back a letter that a lane took and could not carry: it is any other's."""
@@ -100,13 +120,17 @@ class Desk:
 
     def let_go(self) -> None:
         """Hand what is still in hand back to the ledger, uncharged."""
-        letters = [made.letter for made in self._pile]
-        self._pile.clear()
-        while (letter := self.backlog.take()) is not None:
-            letters.append(letter)
-        for letter in letters:
-            self.committer.let_go(letter.id, letter.claim_no)
-            self.backlog.landed(letter)
+        self.leave({*self.backlog.names, *(made.letter.domain for made in self._pile)})
+
+    def leave(self, domains: Iterable[str]) -> None:
+        """Hand back what is in hand to these domains."""
+        for domain in domains:
+            for letter in self.backlog.leave(domain):
+                self.committer.let_go(letter.id, letter.claim_no)
+            for made in [made for made in self._pile if made.letter.domain == domain]:
+                self._pile.remove(made)
+                self.committer.let_go(made.letter.id, made.letter.claim_no)
+                self.backlog.landed(made.letter)
 
     @property
     def held(self) -> int:
@@ -124,8 +148,8 @@ class Desk:
 
     async def _signed(self, lane: Lane) -> Made:
         """Take the top letter of the pile, which is being signed, as soon as that is done."""
-        lane.took()
         top = self._pile.popleft()
+        lane.took(top.letter.domain)
         if isinstance(top, Unsigned):
             await top.promise
             return top.made

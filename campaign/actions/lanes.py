@@ -9,10 +9,11 @@ from typing import Final
 from campaign.actions.kit import Kit, Relay
 from campaign.actions.pacing import Pacer, Pool
 from campaign.actions.sharing import Share, Shares
+from campaign.actions.slowing import Manners
 from campaign.domain.pace import MICRO, Span, first, room
 from campaign.domain.replies import Answer, Scope, judge
 from campaign.logs import get_log, masked
-from campaign.store import permits, relays
+from campaign.store import paces, permits, relays
 from campaign.store.engine import Transaction
 from campaign.store.permits import Ask, micros
 from campaign.store.writer import Writer
@@ -25,6 +26,7 @@ _PATIENCE: Final = 3 * MICRO
 _OUTLOOK: Final = 5 * MICRO
 """No more letters are claimed than may go within so long."""
 _ENOUGH: Final = 1_000
+_STUCK: Final = 0.02
 
 
 class Lane:
@@ -44,6 +46,8 @@ class Lane:
         if relay.limits:
             self._pool = Pool(drain.pacer, (relay.name, ""), self.limits)
             self._pool.heard = self._heard
+        self.manners = Manners(kit, relay.name, drain.pacer)
+        self._stuck_until = self._starved_at = float("-inf")
         self._closed = False
 
     @property
@@ -85,8 +89,44 @@ class Lane:
         else:
             await self.share.glance()
 
-    def took(self) -> None:
+    @property
+    def choosy(self) -> bool:
+        """Whether some recipient domains may take letters this way and others not."""
+        return self.manners.needed
+
+    def allows(self, domain: str) -> bool:
+        """Say whether a letter to this domain may go this way now."""
+        return self.manners.allows(domain)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether no letter in hand could go this way a moment ago."""
+        return self._kit.clock.monotonic() < self._stuck_until and not self.manners.changed.is_set()
+
+    @property
+    def starved(self) -> bool:
+        """Whether there were letters in hand lately, and none of them could go this way."""
+        return self._kit.clock.monotonic() - self._starved_at < _LOOK
+
+    def stick(self, *, starving: bool) -> None:
+        """Remember for a moment that no letter in hand may go this way, so that not every connection looks."""
+        now = self._kit.clock.monotonic()
+        self._stuck_until = now + _STUCK
+        self.manners.changed.clear()
+        if starving:
+            self._starved_at = now
+
+    def landed(self, domain: str) -> None:
+        """Note that a letter came to its end: another one to its domain may go."""
+        if self.manners.needed:
+            self.manners.landed(domain)
+            self.manners.changed.set()
+            self.share.wake()
+
+    def took(self, domain: str) -> None:
         """Count a letter that this lane took."""
+        if self.manners.needed:
+            self.manners.took(domain)
         if self._pool is not None:
             self._pool.take()
             self.room = max((self.room or 0) - 1, 0)
@@ -153,6 +193,17 @@ class Drain:
         rooms = [lane.room for lane in self._lanes.values() if not lane.closed]
         return None if None in rooms else sum(found for found in rooms if found is not None)
 
+    @property
+    def paused_domains(self) -> frozenset[str]:
+        """The domains to which no open lane may hand anything."""
+        found = [lane.manners.paused for lane in self._lanes.values() if not lane.closed]
+        return frozenset.intersection(*found) if found else frozenset()
+
+    @property
+    def starving(self) -> bool:
+        """Whether some lane found no letter in hand that may go its way."""
+        return any(lane.starved for lane in self._lanes.values() if not lane.closed)
+
     def end(self) -> None:
         """Let nothing more go any way."""
         self._ended = True
@@ -164,6 +215,7 @@ class Drain:
         """
         async with self._kit.store.read() as tx:
             known = {one.name: one for one in await relays.every(tx)}
+            slowed = await paces.every(tx)
             rooms = {relay.name: await self._room(tx, relay) for relay in self._kit.require_relays()}
         now, new = self._kit.clock.now(), []
         for relay in self._kit.relays:
@@ -178,6 +230,7 @@ class Drain:
                 self.shares.join(lane.share)
                 new.append(lane)
             lane.room = rooms[relay.name]
+            lane.manners.learn(slowed)
         return new
 
     async def _room(self, tx: Transaction, relay: Relay) -> int | None:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from campaign.actions.committing import Outcome
 from campaign.actions.kit import Kit
-from campaign.domain.delivery import FREE_DROPS, Event, back_off
-from campaign.domain.replies import Answer, Reason, Verdict
+from campaign.domain.delivery import FREE_DROPS, Event, back_off, throttle_wait
+from campaign.domain.replies import Answer, Reason, Scope, Verdict
 from campaign.domain.replies import Outcome as Judged
 from campaign.logs import masked
 from campaign.store.ledger import Claimed
@@ -69,7 +69,8 @@ def _again(kit: Kit, letter: Claimed, answer: Answer, verdict: Verdict) -> Outco
     if not free and letter.attempts >= kit.settings.max_attempts:
         return Outcome(Event.REFUSE, letter.id, letter.claim_no, _cause(kit, answer, verdict, reason="exhausted"))
     chance = kit.clock.uniform(0, 1)
-    due = back_off(letter.attempts, kit.clock.now(), chance=chance, wait=verdict.retry_after)
+    wait = throttle_wait(letter.attempts) if verdict.scope is Scope.DOMAIN else verdict.retry_after
+    due = back_off(letter.attempts, kit.clock.now(), chance=chance, wait=wait)
     values = {"due_at": due, **({"drops": letter.drops + 1} if dropped else {})}
     cause = _cause(kit, answer, verdict, values=values)._replace(refund=free)
     return Outcome(Event.DEFER, letter.id, letter.claim_no, cause)

@@ -47,7 +47,12 @@ class Share:
     @property
     def capacity(self) -> float:
         """How many letters a second it could take with all connections at work; without end until one was taken."""
-        return self.connections / self._each if self._each else float("inf")
+        return self.connections * self.each_second
+
+    @property
+    def each_second(self) -> float:
+        """How many letters a second one connection takes."""
+        return 1 / self._each if self._each else float("inf")
 
     def keeps_up_with(self, other: Share) -> bool:
         """Whether its weight counts against `other`."""

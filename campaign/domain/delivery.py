@@ -136,6 +136,7 @@ DOT_PATIENCE: Final = timedelta(minutes=11)
 """A reply to the dot is awaited for 10 minutes (RFC 5321, 4.5.3.2.6); a minute later an offered letter is in doubt."""
 
 _SCHEDULE: Final = tuple(timedelta(minutes=m) for m in (5, 15, 30, 60, 120, 240))
+_THROTTLED: Final = timedelta(minutes=15)
 _JITTER: Final = 0.2
 
 
@@ -161,6 +162,12 @@ def back_off(attempt: int, now: datetime, *, chance: float, wait: timedelta | No
     """
     step = wait or _SCHEDULE[min(max(attempt, 1), len(_SCHEDULE)) - 1]
     return now + step * (1 + _JITTER * (2 * chance - 1))
+
+
+def throttle_wait(attempt: int) -> timedelta:
+    """Return how long a letter waits whose domain asked for fewer: 15 min after the first attempt, doubling to 4 h."""
+    doubled: int = 2 ** min(max(attempt, 1) - 1, 10)
+    return min(_THROTTLED * doubled, _SCHEDULE[-1])
 
 
 def purpose_key(kind: Kind, *parts: object) -> str:

@@ -90,7 +90,7 @@ _SPACED: Final = frozenset({Span.SECOND, Span.MINUTE})
 _PIECES: Final = 50
 """An hour and a day are counted in so many pieces; what fell into a piece counts until all of it is too long ago."""
 _SKEW: Final = 5 * MICRO
-"""By so much the clocks of two workers may differ; an instant further ahead than that means that a clock was set back."""
+"""By so much the clocks of two workers may differ; an instant further ahead means that a clock was set back."""
 
 
 @dataclass(slots=True)

@@ -118,6 +118,14 @@ async def claim(tx: Transaction, wanted: Claim, now: datetime) -> tuple[list[Cla
     return [Claimed._make(row[:-1]) for row in rows], (rows[-1].due_at, rows[-1].id)
 
 
+async def before_first(tx: Transaction, wanted: Claim, now: datetime) -> Position | None:
+    """Return the position right before the first letter that `wanted` asks for, None where none is due."""
+    due = select(_D.due_at, _D.id).where(in_state(State.QUEUED), _D.due_at <= now, _D.domain.not_in(wanted.but))
+    due = due.where(_D.edition_id.is_(None) if wanted.edition_id is None else _D.edition_id == wanted.edition_id)
+    found = (await tx.execute(due.order_by(_D.due_at, _D.id).limit(1))).first()
+    return None if found is None else (found.due_at, found.id - 1)
+
+
 @cache
 def _claim(service: bool, onwards: bool, but: bool) -> Any:  # noqa: FBT001 -- three ways to ask, and each a statement
     due = select(_D.id).where(in_state(State.QUEUED), _D.due_at <= bindparam("now", type_=_D.due_at.type))

@@ -1,4 +1,4 @@
-"""Statements about permits: what was granted under each limit, by whichever worker. `domain.pace` does the arithmetic."""
+"""Statements about permits: what was granted under each limit, by whichever worker. `domain.pace` counts."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -47,6 +48,8 @@ def raw(words: bytes, then: str = "go on") -> Act:
 class FaultServer:
     """Speaks SMTP on a free loopback port; the script names the moments that differ from good behaviour.
 
+    What it says to RCPT and to the dot may also be scripted by the recipient's domain: `rcpt_to`, `dot_to`.
+
     Moments: greeting, ehlo, starttls, auth, mail, rcpt, data, body (the first body line was read), dot, rset, quit. A
     list is used up one by one, and its last act repeats.
     """
@@ -55,6 +58,11 @@ class FaultServer:
         self, offers: Iterable[str] = ALL_OFFERS, *, tls: ssl.SSLContext | None = None, **script: Act | list[Act]
     ) -> None:
         self.offers = tuple(offers)
+        self.rcpt_to: dict[str, Act | list[Act]] = {}
+        self.dot_to: dict[str, Act] = {}
+        self.at_once: Counter[str] = Counter()
+        self.most_at_once: Counter[str] = Counter()
+        self.taken: list[str] = []
         self.script = {moment: list(acts) if isinstance(acts, list) else [acts] for moment, acts in script.items()}
         self.commands: list[bytes] = []
         self.held: list[bytes] = []
@@ -62,6 +70,7 @@ class FaultServer:
         self.met = asyncio.Event()
         self.body_seen = asyncio.Event()
         self.at_dot = asyncio.Event()
+        self._news = asyncio.Event()
         self._tls = tls
         self._over = asyncio.Event()
 
@@ -73,6 +82,12 @@ class FaultServer:
     async def __aexit__(self, *_: object) -> None:
         self._over.set()
         await self._listener.__aexit__(None, None, None)
+
+    async def until(self, enough: Callable[[], bool]) -> None:
+        """Wait until the letters that were taken are enough."""
+        while not enough():
+            await self._news.wait()
+            self._news.clear()
 
     @property
     def verbs(self) -> list[str]:
@@ -86,7 +101,7 @@ class FaultServer:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._act(writer, "greeting", say("220 fault.example.org ESMTP"))
-        recipients = 0
+        recipients, domain = 0, ""
         while line := await reader.readline():
             self.commands.append(line)
             verb = line.split(b" ")[0].strip().upper().decode(errors="replace")
@@ -100,19 +115,31 @@ class FaultServer:
                     recipients = 0
                     await self._act(writer, "mail", say("250 2.1.0 Ok"))
                 case "RCPT":
-                    said = await self._act(writer, "rcpt", say("250 2.1.5 Ok"))
+                    domain = line[line.rindex(b"@") + 1 : line.rindex(b">")].decode()
+                    said = await self._act(writer, "rcpt", say("250 2.1.5 Ok"), self.rcpt_to.get(domain))
                     recipients += said.startswith(b"2")
                 case "DATA":
                     said = await self._act(writer, "data", say("354 go" if recipients else "554 5.5.1 no recipients"))
                     if said.startswith(b"354"):
-                        await self._take_body(reader, writer)
+                        await self._take_body(reader, writer, domain)
                 case "QUIT":
                     await self._act(writer, "quit", say("221 2.0.0 Bye"))
                     return
                 case _:
                     await self._act(writer, verb.lower(), say("250 2.0.0 Ok"))
 
-    async def _take_body(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _take_body(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, domain: str) -> None:
+        self.at_once[domain] += 1
+        self.most_at_once[domain] = max(self.most_at_once[domain], self.at_once[domain])
+        try:
+            await self._read_body(reader, writer)
+            await self._act(writer, "dot", say("250 2.0.0 Ok: queued"), self.dot_to.get(domain))
+            self.taken.append(domain)
+            self._news.set()
+        finally:
+            self.at_once[domain] -= 1
+
+    async def _read_body(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         body, begun = bytearray(), False
         while (line := await reader.readline()) != b".\r\n":
             if not line:
@@ -124,10 +151,11 @@ class FaultServer:
                 await self._act(writer, "body", Act())
         self.held.append(bytes(body))
         self.at_dot.set()
-        await self._act(writer, "dot", say("250 2.0.0 Ok: queued"))
 
-    async def _act(self, writer: asyncio.StreamWriter, moment: str, usual: Act) -> bytes:
-        acts = self.script.get(moment, [usual])
+    async def _act(
+        self, writer: asyncio.StreamWriter, moment: str, usual: Act, own: Act | list[Act] | None = None
+    ) -> bytes:
+        acts = self.script.get(moment, [usual]) if own is None else own if isinstance(own, list) else [own]
         act = acts.pop(0) if len(acts) > 1 else acts[0]
         await asyncio.sleep(act.seconds)
         writer.write(act.words)

@@ -1,0 +1,207 @@
+"""Recipient domains: each keeps its pace, is slowed down when it asks for it, and never keeps the others waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from campaign.actions import backlog, campaigning, feeding, freezing, planning, publishing, slowing, steering
+from campaign.actions.kit import Kit
+from campaign.actions.sending import sender
+from campaign.clock import SystemClock
+from campaign.domain.delivery import State, throttle_wait
+from campaign.domain.pace import DomainLimits
+from campaign.settings import Domains
+from campaign.store import paces
+from campaign.store.engine import Store
+from campaign.store.paces import Pace, Slowing
+from campaign.store.schema.ledger import deliveries, delivery_events
+from tests.actions.test_lanes import EVERY, OK, a_relay
+from tests.builders import Reader, a_kit, some_readers
+from tests.clocks import FrozenClock
+from tests.mail.fault_server import FaultServer, say
+
+SLOW, QUICK = "slow.example.org", "quick.example.org"
+
+
+async def a_sending_kit(
+    store: Store, home: Path, server: FaultServer, people: dict[str, int], domains: Domains | None = None
+) -> Kit:
+    """A kit with one relay of four connections, and an edition that goes to so many people on each domain, in turn."""
+    kit = a_kit(store, SystemClock(), home, [a_relay("main", server)], domains=domains or Domains())
+    names = [domain for domain, count in people.items() for _ in range(count)]
+    await some_readers(kit, [Reader(number, domain=domain) for number, domain in enumerate(names, 1)])
+    await publishing.import_starters(kit)
+    await campaigning.create(kit, "news", EVERY)
+    await campaigning.approve(kit, "news")
+    await planning.send_now(kit, "news")
+    await freezing.freeze_due(kit)
+    await freezing.start_due(kit)
+    return kit
+
+
+async def drain(kit: Kit) -> float:
+    began = time.monotonic()
+    async with sender(kit, "worker") as post:
+        await asyncio.wait_for(post.drain(asyncio.Event()), 30)
+    await kit.renderer.aclose()
+    return time.monotonic() - began
+
+
+async def by_domain(kit: Kit, state: State) -> Counter[str]:
+    async with kit.store.read() as tx:
+        rows = await tx.execute(select(deliveries.c.domain).where(deliveries.c.state == state))
+        return Counter(rows.scalars())
+
+
+async def test_a_domain_s_letters_at_once_are_limited_and_the_others_go_on(store: Store, home: Path) -> None:
+    async with FaultServer() as server:
+        server.dot_to[SLOW] = OK.after(0.2)
+        limits = Domains(own={SLOW: DomainLimits(parallel=1)})
+        kit = await a_sending_kit(store, home, server, {SLOW: 6, QUICK: 20}, limits)
+        await drain(kit)
+    assert server.most_at_once[SLOW] == 1
+    assert server.most_at_once[QUICK] > 1
+    assert len(server.taken) == 26
+    assert server.taken[-2:] == [SLOW] * 2, "the quick domain did not wait"
+
+
+async def test_a_domain_s_letters_by_the_second_are_limited(store: Store, home: Path) -> None:
+    async with FaultServer() as server:
+        limits = Domains(DomainLimits(per_second=100), {SLOW: DomainLimits(per_second=5)})
+        kit = await a_sending_kit(store, home, server, {SLOW: 8, QUICK: 20}, limits)
+        took = await drain(kit)
+    assert Counter(server.taken) == {SLOW: 8, QUICK: 20}
+    assert 1.4 <= took <= 4
+    assert server.taken[-4:] == [SLOW] * 4
+
+
+async def test_a_domain_that_asks_for_less_is_slowed_and_its_letter_waits(store: Store, home: Path) -> None:
+    async with FaultServer() as server:
+        server.rcpt_to[SLOW] = [say("452 4.7.0 Too many messages, slow down"), say("250 2.1.5 Ok")]
+        kit = await a_sending_kit(store, home, server, {SLOW: 6, QUICK: 6}, Domains(DomainLimits(8, 40)))
+        await drain(kit)
+        [standing] = await steering.standings(kit)
+        d = deliveries.c
+        async with kit.store.read() as tx:
+            [(attempts, due, moved)] = (
+                await tx.execute(select(d.attempts, d.due_at, d.moved_at).where(d.state == State.QUEUED))
+            ).all()
+    assert await by_domain(kit, State.ACCEPTED) == {SLOW: 5, QUICK: 6}
+    assert attempts == 1
+    assert timedelta(minutes=12) <= due - moved <= timedelta(minutes=18)
+    assert standing.domains == (Pace("main", SLOW, rate=20.0, parallel=4),)
+
+
+async def test_a_paused_domain_is_not_claimed_and_what_is_in_hand_goes_back(store: Store, home: Path) -> None:
+    async with FaultServer(dot=OK.after(0.1)) as server:
+        kit = await a_sending_kit(store, home, server, {SLOW: 40, QUICK: 40})
+        async with sender(kit, "worker") as post:
+            draining = asyncio.create_task(post.drain(asyncio.Event()))
+            await asyncio.wait_for(server.at_dot.wait(), 10)
+            assert await steering.pause(kit, "main", SLOW)
+            assert not await steering.pause(kit, "main", SLOW)
+            await asyncio.wait_for(draining, 30)
+            assert Counter(server.taken)[QUICK] == 40
+            left = await by_domain(kit, State.QUEUED)
+            assert 0 < left[SLOW] < 40, "what was being handed over when the pause came went out"
+            async with kit.store.read() as tx:
+                claims = select(delivery_events.c.id).where(delivery_events.c.to_state == State.CLAIMED)
+                before = len((await tx.execute(claims)).all())
+            assert await post.drain(asyncio.Event()) == 0
+            async with kit.store.read() as tx:
+                assert len((await tx.execute(claims)).all()) == before, "nothing was claimed in vain"
+            assert await steering.resume(kit, "main", SLOW)
+            assert not await steering.resume(kit, "main", SLOW)
+            await post.drain(asyncio.Event())
+            assert Counter(server.taken) == {SLOW: 40, QUICK: 40}
+        await kit.renderer.aclose()
+
+
+@pytest.mark.parametrize("limited", [False, True], ids=["slow by itself", "limited"])
+async def test_many_letters_to_a_slow_domain_do_not_keep_those_behind_them_waiting(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch, limited: bool
+) -> None:
+    for module, name, value in ((feeding, "LOW", 10), (feeding, "_MOST", 30), (feeding, "BATCH", 20)):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(backlog, "_FULL", 10)
+    others = {f"quick{number}.example.org": 10 for number in range(4)}
+    async with FaultServer() as server:
+        server.dot_to[SLOW] = OK.after(0.5)
+        own = {SLOW: DomainLimits(parallel=1)} if limited else {}
+        kit = await a_sending_kit(store, home, server, {SLOW: 100, **others}, Domains(own=own))
+        async with sender(kit, "worker") as post:
+            stopping = asyncio.Event()
+            draining = asyncio.create_task(post.drain(stopping))
+            async with asyncio.timeout(20):
+                await server.until(lambda: sum(domain in others for domain in server.taken) == 40)
+            taken = Counter(server.taken)
+            stopping.set()
+            await asyncio.wait_for(draining, 10)
+        await kit.renderer.aclose()
+    assert taken[SLOW] < 40, "the hundred in front of them would have come first"
+
+
+async def test_a_slowed_domain_gets_its_pace_back_as_it_takes_letters(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slowing, "_EACH", 4)
+    async with FaultServer() as server:
+        kit = await a_sending_kit(store, home, server, {SLOW: 24}, Domains(DomainLimits(8, 21)))
+        async with kit.store.begin() as tx:
+            await paces.slow_down(tx, Pace("main", SLOW), Slowing(30.0, 4), kit.clock.now())
+        await drain(kit)
+        [standing] = await steering.standings(kit)
+    [pace] = standing.domains
+    assert pace.rate == pytest.approx(15 * 1.1**3 if pace.parallel == 5 else 15 * 1.1 ** (pace.parallel - 2), abs=0.01)
+    assert pace.parallel > 4
+
+
+async def test_it_is_halved_once_for_what_was_on_its_way_and_never_below_one(store: Store, clock: FrozenClock) -> None:
+    here, usual = Pace("main", SLOW), Slowing(3.0, 3)
+
+    async def slow_down() -> tuple[float | None, int | None]:
+        async with store.begin() as tx:
+            pace = await paces.slow_down(tx, here, usual, clock.now())
+        return pace.rate, pace.parallel
+
+    assert [await slow_down() for _ in range(3)] == [(1.5, 1)] * 3
+    clock.advance(timedelta(seconds=6))
+    assert await slow_down() == (1.0, 1)
+    clock.advance(timedelta(seconds=6))
+    assert await slow_down() == (1.0, 1)
+    rates = []
+    for _ in range(20):
+        async with store.begin() as tx:
+            if (pace := await paces.speed_up(tx, here, clock.now())) is None:
+                break
+        rates.append(pace.rate)
+    assert rates == [pytest.approx(1.1**n) for n in range(1, 12)], "up to the three a second of before, then forgotten"
+    async with store.read() as tx:
+        assert await paces.every(tx) == []
+    async with store.begin() as tx:
+        assert await paces.speed_up(tx, here, clock.now()) is None
+
+
+async def test_a_pause_stays_when_a_slowed_domain_is_quick_again(store: Store, clock: FrozenClock) -> None:
+    here, now = Pace("main", SLOW), clock.now()
+    async with store.begin() as tx:
+        await paces.slow_down(tx, here, Slowing(2.0, 2), now)
+        assert await paces.pause(tx, Pace("main", SLOW, paused_until=now + timedelta(hours=1), reason="blocked"), now)
+        found = [await paces.speed_up(tx, here, now) for _ in range(9)]
+    assert found[-1] is None, "it is as usual"
+    assert Pace("main", SLOW, paused_until=now + timedelta(hours=1), reason="blocked") in found
+    async with store.read() as tx:
+        [pace] = await paces.every(tx, "main")
+    assert (pace.reason, pace.is_open(now), pace.is_open(now + timedelta(hours=2))) == ("blocked", False, True)
+
+
+def test_a_throttled_letter_waits_a_quarter_of_an_hour_and_twice_as_long_each_time() -> None:
+    minutes = [throttle_wait(attempt) / timedelta(minutes=1) for attempt in range(1, 8)]
+    assert minutes == [15, 30, 60, 120, 240, 240, 240]
