@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks import import_kills, importing, kills, letters, peers, round_trips, scale, signing, wire, year
+from benchmarks import import_kills, importing, kills, letters, pace, peers, round_trips, scale, signing, wire, year
 from benchmarks.audit import Score
 from benchmarks.installation import DATABASES
 
@@ -32,6 +32,7 @@ def bench(score: Score) -> None:
             lambda: wire.measure(score, wire.Order(letters=_SIGNED, connections=(20,), dkim="rsa")),
             lambda: wire.measure(score, wire.Order(letters=_SIGNED, connections=(20,), dkim="ed25519")),
         ],
+        "pace": [lambda: pace.measure(score)],
         "peers": [lambda: peers.measure(score)],
         "round_trips": [lambda: round_trips.measure(score)],
     }
@@ -56,6 +57,7 @@ def proof(score: Score) -> None:
     importing.measure(score, "postgresql")
     scale.measure(score, "postgresql")
     signing.measure(score)
+    pace.measure(score, "postgresql")
 
 
 def main() -> int:

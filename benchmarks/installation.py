@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,12 +185,18 @@ _DEFAULTS: Final[Mapping[str, object]] = {
 }
 
 
-def reader(number: int) -> Address:
-    """Return the address of one made-up reader; they share twenty domains."""
-    return Address(f"reader-{number:07}", f"mail{number % _DOMAINS:02}.example.org")
+def reader(number: int, first: int = 0) -> Address:
+    """Return the address of one made-up reader; they share twenty domains, or those from the `first` on."""
+    return Address(f"reader-{number:07}", f"mail{first + number % (_DOMAINS - first):02}.example.org")
 
 
-async def fill_list(kit: Kit, count: int, slug: str = "supporters", zones: Sequence[str | None] = (None,)) -> None:
+async def fill_list(
+    kit: Kit,
+    count: int,
+    slug: str = "supporters",
+    zones: Sequence[str | None] = (None,),
+    address: Callable[[int], Address] = reader,
+) -> None:
     """Put `count` readers on a list, sealed and keyed as an import does it, in chunks of one transaction each."""
     now = kit.clock.now()
     async with kit.store.begin() as tx:
@@ -200,7 +206,7 @@ async def fill_list(kit: Kit, count: int, slug: str = "supporters", zones: Seque
     shared = {"key_version": 1, "created_at": now, "changed_at": now}
     for first in range(1, count + 1, _CHUNK):
         numbers = range(first, min(first + _CHUNK, count + 1))
-        people = [{**shared, **_person(kit, n), "timezone": zones[n % len(zones)]} for n in numbers]
+        people = [{**shared, **_person(kit, n, address(n)), "timezone": zones[n % len(zones)]} for n in numbers]
         async with kit.store.begin() as tx:
             await tx.execute(insert(subscribers), people)
     joined = {"list_id": list_id, "state": SubscriptionState.ACTIVE.value, "joined_at": now, "confirmed_at": now}
@@ -210,8 +216,7 @@ async def fill_list(kit: Kit, count: int, slug: str = "supporters", zones: Seque
         await tx.execute(insert(subscriptions).from_select(["subscriber_id", *joined], everybody))
 
 
-def _person(kit: Kit, number: int) -> dict[str, Any]:
-    address = reader(number)
+def _person(kit: Kit, number: int, address: Address) -> dict[str, Any]:
     name = f"Reader {number}" if number % _EVERY else f"Lëser {number}"
     return {
         "address_key": kit.keys.address_key(address),

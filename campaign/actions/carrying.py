@@ -27,6 +27,7 @@ from campaign.store.tokens import Token
 _log = get_log()
 _LETTERS_PER_CONNECTION: Final = 1_000
 _SECONDS_PER_CONNECTION: Final = 300.0
+_AT_RECIPIENT: Final = frozenset({Phase.RCPT, Phase.DATA, Phase.BODY})
 
 
 class Carrier:
@@ -159,14 +160,25 @@ class Carrier:
         """Count what the answer says about the relay; a database that is away must not touch the letter's outcome."""
         try:
             if verdict.scope in {Scope.RELAY, Scope.CONFIGURATION} and answer.phase is not Phase.DOT:
-                await self._lane.fault(answer)
+                if not self._excused(letter.domain, answer):
+                    await self._lane.fault(answer)
             elif self._lane.faulty and answer.reply is not None:
                 await self._lane.well()
-            await self._judge_domain(letter.domain, verdict)
+            if verdict.scope is Scope.DOMAIN or self._lane.choosy:
+                await self._judge_domain(letter.domain, verdict)
             if verdict.hard and await breaking.look(self._kit, letter.edition_id):
                 self._lane.end_drain()  # what is claimed goes back; the next drain leaves the paused edition alone
         except Exception as error:  # noqa: BLE001 -- see above
             _log.error("relay_not_judged", error=str(error))
+
+    def _excused(self, domain: str, answer: Answer) -> bool:
+        """Say whether a line that broke off tells nothing new of the relay: again at a recipient of one domain.
+
+        A smarthost that asks the domain's own servers hangs up when they are dead. Where letters to others are in the
+        air that is the relay's fault once at most until a letter goes through: a dead domain must not rest the relay.
+        """
+        others = self._backlog.aloft > self._backlog.flying(domain)
+        return answer.phase in _AT_RECIPIENT and others and not self._lane.accuse(domain)
 
     async def _judge_domain(self, domain: str, verdict: Verdict) -> None:
         """Slow down a domain that asks for it, and let one that was slowed down get faster as it takes letters."""

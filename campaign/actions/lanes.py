@@ -40,6 +40,7 @@ class Lane:
         self.share = Share(relay.weight, self.connections, kit.clock.monotonic)
         self.faulty = True
         """Whether faults may be on record that the next good answer takes away."""
+        self._accused: set[str] = set()
         self.room: int | None = None
         """How many letters may go within the next seconds; None is no limit."""
         self._pool: Pool | None = None
@@ -140,9 +141,16 @@ class Lane:
         for _ in range(self.connections):
             self.share.wake()
 
+    def accuse(self, domain: str) -> bool:
+        """Note that a line broke off at a recipient of this domain; False when one did already since all was well."""
+        known = domain in self._accused
+        self._accused.add(domain)
+        return not known
+
     async def well(self) -> None:
         """Forget the faults of a relay that works."""
         self.faulty = False  # first, so that the other connections do not do it, too
+        self._accused.clear()
         async with self._kit.store.begin() as tx:
             await relays.well(tx, self.name)
 

@@ -64,10 +64,9 @@ class Pool:
         self._stock.clear()
         return left
 
-    def take(self) -> None:
-        """Use one that is at hand; without one (a letter that could not wait) nothing happens."""
-        if self._stock:
-            self._stock.popleft()
+    def take(self) -> int | None:
+        """Use one, and return the instant it is for; None for a letter that went without."""
+        return self._stock.popleft() if self._stock else None
 
     @property
     def ask(self) -> Ask:

@@ -205,3 +205,17 @@ async def test_a_pause_stays_when_a_slowed_domain_is_quick_again(store: Store, c
 def test_a_throttled_letter_waits_a_quarter_of_an_hour_and_twice_as_long_each_time() -> None:
     minutes = [throttle_wait(attempt) / timedelta(minutes=1) for attempt in range(1, 8)]
     assert minutes == [15, 30, 60, 120, 240, 240, 240]
+
+
+async def test_a_dead_domain_does_not_rest_the_relay_while_others_get_letters(store: Store, home: Path) -> None:
+    async with FaultServer(dot=OK.after(0.05)) as server:
+        server.rcpt_to[SLOW] = say("421 4.4.1 The next server does not answer").and_then("drop")
+        kit = await a_sending_kit(store, home, server, {SLOW: 12, QUICK: 40})
+        async with sender(kit, "worker") as post:
+            draining = asyncio.create_task(post.drain(asyncio.Event()))
+            async with asyncio.timeout(20):
+                await server.until(lambda: len(server.taken) == 40)
+            await asyncio.wait_for(draining, 20)
+        await kit.renderer.aclose()
+        assert await by_domain(kit, State.ACCEPTED) == {QUICK: 40}
+        assert await by_domain(kit, State.QUEUED) == {SLOW: 12}
