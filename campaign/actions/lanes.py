@@ -26,6 +26,7 @@ _PATIENCE: Final = 3 * MICRO
 _OUTLOOK: Final = 5 * MICRO
 """No more letters are claimed than may go within so long."""
 _ENOUGH: Final = 1_000
+"""Letters within that time which are as good as no limit: no more are ever in hand."""
 _STUCK: Final = 0.02
 
 
@@ -130,7 +131,7 @@ class Lane:
             self.manners.took(domain)
         if self._pool is not None:
             self._pool.take()
-            self.room = max((self.room or 0) - 1, 0)
+            self.room = None if self.room is None else max(self.room - 1, 0)
         if self._drain.shares.several:
             self._drain.shares.took(self.share)
 
@@ -242,7 +243,10 @@ class Drain:
         return new
 
     async def _room(self, tx: Transaction, relay: Relay) -> int | None:
-        """Return how many letters a relay may be handed in the next seconds; 0 where the first of them is far off."""
+        """Return how many letters a relay may be handed in the next seconds; 0 where the first of them is far off.
+
+        None says that they are no fewer than are ever in hand.
+        """
         if not relay.limits:
             return None
         instant = self._kit.clock.now()
@@ -250,7 +254,8 @@ class Drain:
         bounds = await permits.bounds(tx, Ask(relay.name, "", relay.limits.on(instant.date()), 0))
         for bound in bounds:
             bound.settle(now)
-        return 0 if first(bounds, now) > now + _PATIENCE else room(bounds, now, _ENOUGH, _OUTLOOK)
+        found = 0 if first(bounds, now) > now + _PATIENCE else room(bounds, now, _ENOUGH, _OUTLOOK)
+        return found if found < _ENOUGH else None
 
     async def watch(self, opened: Callable[[list[Lane]], None]) -> None:
         """Look again and again, and hand over the lanes that open; a database that is away is asked another time."""

@@ -87,4 +87,5 @@ async def _know(tx: Transaction, ask: Ask) -> None:
         {"relay": ask.relay, "domain": ask.domain, "span": span.value, "free_at": 0, "buckets": {}}
         for span in sorted(ask.limits)
     ]
-    await tx.execute(insert_into(tx, permits).on_conflict_do_nothing(), rows)
+    if rows:  # a warm-up that is over leaves no limit
+        await tx.execute(insert_into(tx, permits).on_conflict_do_nothing(), rows)

@@ -204,6 +204,16 @@ async def test_a_limited_relay_takes_what_it_may_and_the_other_the_rest(store: S
     assert took < 5
 
 
+async def test_limits_that_no_mail_reaches_hold_nobody_up(store: Store, home: Path) -> None:
+    async with FaultServer() as server:
+        limits = Limits(per_hour=5_000_000, warm_up=WarmUp(date(2020, 1, 1), 9, 1.5))
+        kit = await a_sending_kit(store, home, [replace(a_relay("main", server), limits=limits)], people=60)
+        began = time.monotonic()
+        await drain(kit)
+    assert time.monotonic() - began < 5
+    assert await outcomes(kit) == {(State.ACCEPTED, "main", 1): 60}
+
+
 async def test_without_limits_no_permit_is_ever_asked_for(
     store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 
-from campaign.domain.pace import AHEAD, MICRO, Span
+from campaign.domain.pace import AHEAD, MICRO, Limits, Span, WarmUp
 from campaign.store import permits
 from campaign.store.engine import Store
 from campaign.store.permits import Ask, micros
@@ -43,6 +43,11 @@ async def test_each_relay_and_domain_has_its_own(store: Store, clock: FrozenCloc
 async def test_a_limit_that_changes_counts_what_was_granted_before(store: Store, clock: FrozenClock) -> None:
     assert len((await take(store, clock, Ask("main", "", {Span.DAY: 10}, 50)))[0]) == 10
     assert len((await take(store, clock, Ask("main", "", {Span.DAY: 15, Span.SECOND: 100}, 50)))[0]) == 5
+
+
+async def test_where_a_warm_up_is_over_and_no_limit_left_all_is_granted(store: Store, clock: FrozenClock) -> None:
+    limits = Limits(warm_up=WarmUp(date(2020, 1, 1), 500, 2.0)).on(clock.now().date())
+    assert await take(store, clock, Ask("main", "", limits, 30)) == [[micros(clock.now())] * 30]
 
 
 async def test_what_was_not_used_of_a_day_can_be_used_by_another(store: Store, clock: FrozenClock) -> None:
