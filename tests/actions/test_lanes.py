@@ -30,6 +30,8 @@ from tests.mail.fault_server import ALL_OFFERS, FaultServer, say
 
 EVERY = Definition(every="first monday", lists=("supporters",), zone="UTC")
 OK = say("250 2.0.0 Ok: queued")
+SQLITE_ONLY = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For tests of which way letters go and when; what the database has to do with it runs on both."""
 
 
 def a_relay(name: str, server: FaultServer, weight: int = 1, connections: int = 4, **options: str) -> Relay:
@@ -63,6 +65,7 @@ async def outcomes(kit: Kit) -> Counter[tuple[State, str, int]]:
         return Counter((row[0], row[1], row[2]) for row in await tx.execute(select(d.state, d.relay, d.attempts)))
 
 
+@SQLITE_ONLY
 async def test_letters_are_shared_by_weight(store: Store, home: Path) -> None:
     quick = OK.after(0.005)
     async with FaultServer(dot=quick) as one, FaultServer(dot=quick) as two:
@@ -76,6 +79,7 @@ async def test_letters_are_shared_by_weight(store: Store, home: Path) -> None:
     }
 
 
+@SQLITE_ONLY
 async def test_a_slow_relay_holds_no_other_back(store: Store, home: Path) -> None:
     async with FaultServer(dot=OK.after(1.0)) as slow, FaultServer() as quick:
         kit = await a_sending_kit(store, home, [a_relay("slow", slow, 9), a_relay("quick", quick, 1)], people=80)
@@ -104,6 +108,7 @@ async def test_wrong_credentials_stop_one_lane_and_no_letter_is_charged(store: S
         assert await agenda.next_instant(tx, now) == first.known.paused_until, "what wakes the daemon"
 
 
+@SQLITE_ONLY
 async def test_a_relay_that_drops_every_line_leaves_its_letters_to_the_others(store: Store, home: Path) -> None:
     async with FaultServer(greeting=say("421 4.3.2 Not now").and_then("drop")) as down, FaultServer() as good:
         kit = await a_sending_kit(store, home, [a_relay("down", down, 5), a_relay("good", good)], people=20)
@@ -111,6 +116,7 @@ async def test_a_relay_that_drops_every_line_leaves_its_letters_to_the_others(st
     assert await outcomes(kit) == {(State.ACCEPTED, "good", 1): 20}
 
 
+@SQLITE_ONLY
 async def test_a_relay_that_rested_takes_part_again_while_the_drain_lasts(store: Store, home: Path) -> None:
     async with FaultServer() as back, FaultServer(dot=OK.after(0.1)) as good:
         kit = await a_sending_kit(store, home, [a_relay("back", back), a_relay("good", good, connections=1)], people=60)
@@ -127,6 +133,7 @@ async def test_a_relay_that_rested_takes_part_again_while_the_drain_lasts(store:
     assert len(back.held) + len(good.held) == 60
 
 
+@SQLITE_ONLY
 @pytest.mark.parametrize("others", [True, False], ids=["beside another", "alone"])
 async def test_a_pause_is_noticed_by_a_drain_that_runs(store: Store, home: Path, others: bool) -> None:
     async with FaultServer(dot=OK.after(0.1)) as held, FaultServer(dot=OK.after(0.04)) as good:
@@ -154,6 +161,7 @@ async def test_a_pause_is_noticed_by_a_drain_that_runs(store: Store, home: Path,
         await kit.renderer.aclose()
 
 
+@SQLITE_ONLY
 async def test_a_limit_by_the_second_spaces_letters_and_loses_little_time(store: Store, home: Path) -> None:
     async with FaultServer() as server:
         way = replace(a_relay("main", server), limits=Limits(per_second=25))
@@ -187,6 +195,7 @@ async def test_a_used_up_day_ends_the_drain_and_the_rest_waits_uncharged(store: 
         assert events.scalar_one() == claimed <= 10 + 4
 
 
+@SQLITE_ONLY
 async def test_a_limited_relay_takes_what_it_may_and_the_other_the_rest(store: Store, home: Path) -> None:
     async with FaultServer() as little, FaultServer() as rest:
         ways = [
@@ -204,6 +213,7 @@ async def test_a_limited_relay_takes_what_it_may_and_the_other_the_rest(store: S
     assert took < 5
 
 
+@SQLITE_ONLY
 async def test_limits_that_no_mail_reaches_hold_nobody_up(store: Store, home: Path) -> None:
     async with FaultServer() as server:
         limits = Limits(per_hour=5_000_000, warm_up=WarmUp(date(2020, 1, 1), 9, 1.5))

@@ -22,7 +22,7 @@ from campaign.store import paces
 from campaign.store.engine import Store
 from campaign.store.paces import Pace, Slowing
 from campaign.store.schema.ledger import deliveries, delivery_events
-from tests.actions.test_lanes import EVERY, OK, a_relay
+from tests.actions.test_lanes import EVERY, OK, SQLITE_ONLY, a_relay
 from tests.builders import Reader, a_kit, some_readers
 from tests.clocks import FrozenClock
 from tests.mail.fault_server import FaultServer, say
@@ -60,6 +60,7 @@ async def by_domain(kit: Kit, state: State) -> Counter[str]:
         return Counter(rows.scalars())
 
 
+@SQLITE_ONLY
 async def test_a_domain_s_letters_at_once_are_limited_and_the_others_go_on(store: Store, home: Path) -> None:
     async with FaultServer() as server:
         server.dot_to[SLOW] = OK.after(0.2)
@@ -72,6 +73,7 @@ async def test_a_domain_s_letters_at_once_are_limited_and_the_others_go_on(store
     assert server.taken[-2:] == [SLOW] * 2, "the quick domain did not wait"
 
 
+@SQLITE_ONLY
 async def test_a_domain_s_letters_by_the_second_are_limited(store: Store, home: Path) -> None:
     async with FaultServer() as server:
         limits = Domains(DomainLimits(per_second=100), {SLOW: DomainLimits(per_second=5)})
@@ -124,6 +126,7 @@ async def test_a_paused_domain_is_not_claimed_and_what_is_in_hand_goes_back(stor
         await kit.renderer.aclose()
 
 
+@SQLITE_ONLY
 @pytest.mark.parametrize("limited", [False, True], ids=["slow by itself", "limited"])
 async def test_many_letters_to_a_slow_domain_do_not_keep_those_behind_them_waiting(
     store: Store, home: Path, monkeypatch: pytest.MonkeyPatch, limited: bool
@@ -148,6 +151,7 @@ async def test_many_letters_to_a_slow_domain_do_not_keep_those_behind_them_waiti
     assert taken[SLOW] < 40, "the hundred in front of them would have come first"
 
 
+@SQLITE_ONLY
 async def test_a_slowed_domain_gets_its_pace_back_as_it_takes_letters(
     store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +211,7 @@ def test_a_throttled_letter_waits_a_quarter_of_an_hour_and_twice_as_long_each_ti
     assert minutes == [15, 30, 60, 120, 240, 240, 240]
 
 
+@SQLITE_ONLY
 async def test_a_dead_domain_does_not_rest_the_relay_while_others_get_letters(store: Store, home: Path) -> None:
     async with FaultServer(dot=OK.after(0.05)) as server:
         server.rcpt_to[SLOW] = say("421 4.4.1 The next server does not answer").and_then("drop")
