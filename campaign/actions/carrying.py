@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from campaign.actions import breaking
 from campaign.actions.committing import Outcome
 from campaign.actions.desk import Desk, Made
 from campaign.actions.filling import Filled
@@ -65,7 +64,7 @@ class Carrier:
     async def _carry(self, made: Made) -> None:
         """Make a letter unless that is done, and hand it over; give it back where the lane has closed meanwhile."""
         letter, filled, envelope = made
-        if self._lane.closed:
+        if self._lane.closed or self._lane.manners.holds(letter.domain):
             self._desk.give_back(letter)
         elif filled is not None and envelope is not None:
             await self._hand_over(letter, filled, envelope)
@@ -150,7 +149,7 @@ class Carrier:
         outcome = outcome_of(self._kit, letter, answer, verdict)
         if outcome is None:
             self._committer.let_go(letter.id, letter.claim_no)
-        elif answer.phase is Phase.DOT:
+        elif answer.phase is Phase.DOT and not verdict.hard:  # the breaker counts what is written down
             self._committer.note(outcome)
         else:
             await self._committer.settle(outcome)
@@ -166,7 +165,9 @@ class Carrier:
                 await self._lane.well()
             if verdict.scope is Scope.DOMAIN or self._lane.choosy:
                 await self._judge_domain(letter.domain, verdict)
-            if verdict.hard and await breaking.look(self._kit, letter.edition_id):
+            if self._desk.breakers.heard(self._lane.name, letter.domain, verdict):
+                self._lane.manners.hold(await self._desk.breakers.pause(self._lane.name, letter, answer))
+            if verdict.hard and await self._desk.breakers.look(letter.edition_id):
                 self._lane.end_drain()  # what is claimed goes back; the next drain leaves the paused edition alone
         except Exception as error:  # noqa: BLE001 -- see above
             _log.error("relay_not_judged", error=str(error))

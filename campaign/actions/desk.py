@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from campaign.actions.backlog import Backlog
+from campaign.actions.breaking import Breakers
 from campaign.actions.committing import Committer
 from campaign.actions.filling import Filled, Filling
 from campaign.actions.kit import Kit
@@ -54,9 +55,10 @@ class Unsigned(NamedTuple):
 class Desk:
     """One worker's letters and outcomes during one drain."""
 
-    def __init__(self, kit: Kit, committer: Committer, filling: Filling, backlog: Backlog) -> None:
-        """Take letters from `backlog`, make them with `filling`; `committer` writes down what becomes of them."""
+    def __init__(self, kit: Kit, committer: Committer, filling: Filling, backlog: Backlog, breakers: Breakers) -> None:
+        """Take letters from `backlog`, make them with `filling`; `committer` writes their ends down, `breakers` count."""
         self.kit, self.committer, self.filling, self.backlog = kit, committer, filling, backlog
+        self.breakers = breakers
         self._pile: deque[Made | Unsigned] = deque()
         self._low = _AHEAD if filling.signing else 0
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from campaign.actions import campaigning, covering, wording
+from campaign.actions import alerting, campaigning, covering, wording
 from campaign.actions.kit import Kit
+from campaign.domain.alerts import Trouble, about_edition
 from campaign.domain.editions import FREEZE_LEAD, CampaignState, EditionEvent, EditionState
 from campaign.domain.schedule import EVERYBODY, Plan, Wave, waves
 from campaign.logs import get_log
@@ -233,6 +234,7 @@ async def _miss(kit: Kit, edition: Edition) -> None:
     note = f"Found too late. To send it all the same: campaign editions send {edition.id}"
     async with kit.store.begin() as tx:
         if await editions.advance(tx, edition.id, EditionEvent.MISS, kit.clock.now(), note=note):
+            await alerting.raise_within(kit, tx, about_edition(Trouble.EDITION_MISSED, edition.id, edition.name))
             _log.warning("edition_missed", edition=edition.name)
 
 
@@ -241,3 +243,6 @@ async def _note(kit: Kit, edition: Edition, note: str) -> None:
         _log.warning("edition_waits", edition=edition.name, why=note)
     async with kit.store.begin() as tx:
         await editions.remark(tx, edition.id, note, kit.clock.now())
+        if edition.note != note:
+            alert = about_edition(Trouble.EDITION_WAITS, edition.id, edition.name, note)
+            await alerting.raise_within(kit, tx, alert)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from campaign.actions import alerting
 from campaign.actions.kit import Kit, Relay
 from campaign.actions.pacing import Pacer, Pool
 from campaign.actions.sharing import Share, Shares
@@ -154,6 +155,7 @@ class Lane:
         self._accused.clear()
         async with self._kit.store.begin() as tx:
             await relays.well(tx, self.name)
+            await alerting.relay_well(self._kit, tx, self.name)
 
     async def fault(self, answer: Answer) -> None:
         """Count a fault of the relay; from the third in a row, or for wrong settings at once, the lane rests."""
@@ -168,6 +170,7 @@ class Lane:
         )
         if until is not None:
             self.close()
+            await alerting.relay_rests(self._kit, self.name, verdict.reason, f"{answer.phase}: {said}")
 
 
 class Drain:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from campaign.actions.backlog import Backlog
+from campaign.actions.breaking import Breakers
 from campaign.actions.carrying import Carrier
 from campaign.actions.committing import Committer
 from campaign.actions.desk import Desk
@@ -30,6 +31,7 @@ class Sender:
         """Send as `owner`; `committer` must be running."""
         self._kit, self._owner, self._committer = kit, owner, committer
         self._filling = Filling(kit)
+        self.breakers = Breakers(kit)
 
     async def drain(self, stopping: asyncio.Event) -> int:
         """Send until nothing is due, no relay is open, or `stopping` is set; return how many letters were taken."""
@@ -37,7 +39,7 @@ class Sender:
         lanes = await drain.look()
         if drain.closed:
             return 0
-        desk = Desk(self._kit, self._committer, self._filling, Backlog(LOW))
+        desk = Desk(self._kit, self._committer, self._filling, Backlog(LOW), self.breakers)
         async with asyncio.TaskGroup() as group:
 
             def opened(lanes: list[Lane]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from campaign.actions.kit import Kit
@@ -70,6 +71,17 @@ class Manners:
         """Count a letter that came to its end; one that left before anybody counted is left out."""
         if flying := self._flying.pop(domain, 0) - 1:
             self._flying[domain] = max(flying, 0)
+
+    def hold(self, pace: Pace) -> None:
+        """Let nothing more go to a domain, because it was paused this moment; `learn` says when that is over."""
+        known = self._paces.get(pace.domain, pace)
+        self._paces[pace.domain] = replace(known, paused_until=pace.paused_until, reason=pace.reason)
+        self.needed = True
+
+    def holds(self, domain: str) -> bool:
+        """Say whether a letter that is in hand already may not go to this domain any more."""
+        pace = self._paces.get(domain)
+        return pace is not None and not pace.is_open(self._kit.clock.now())
 
     def is_slow(self, domain: str) -> bool:
         """Say whether this domain was slowed down."""

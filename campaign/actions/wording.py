@@ -23,7 +23,7 @@ from campaign.domain.message import LetterRefused, LetterSpec, SenderIdentity
 from campaign.domain.schedule import zone_of
 from campaign.mail.composer import Compiled, compile_letter
 from campaign.mail.words import Catalogue, read_words
-from campaign.store import audiences, content, letters, lists, renewals
+from campaign.store import alerts, audiences, content, letters, lists, renewals
 from campaign.store.campaigns import Campaign
 from campaign.store.editions import Edition
 from campaign.store.engine import Transaction
@@ -263,7 +263,8 @@ def pick_variant(variants: Sequence[str], language: str | None, country: str | N
 async def compile_service(kit: Kit, kind: Kind, variant: str) -> Compiled:
     """Compile a service letter (confirmation and the like): short, neutral, without an organiser's words.
 
-    But for the exact words of the consent that somebody is asked to renew: they come with the variant's renewal.
+    But for the exact words of the consent that somebody is asked to renew, and what an alert is about: they come with
+    the variant's renewal, or alert.
     """
     kit.settings.require("sender", "base_url", "postal_address")
     ours = {"name": kit.settings.organisation, "postal_address": kit.settings.postal_address or ""}
@@ -276,5 +277,25 @@ async def compile_service(kit: Kit, kind: Kind, variant: str) -> Compiled:
             raise LetterRefused(f"There is no renewal for {variant}.")
         slug, name = renewal.list, renewal.list_name
         context |= {"wording": renewal.wording, "list": {"name": name}}
+    if kind is Kind.ALERT:
+        context |= {"alert": await _alert(kit, variant)}
     spec = LetterSpec(kind.value, variant.rpartition(":")[2], context, identity(kit, kind.value, slug, name), kind)
     return await compile_letter(kit.renderer, spec)
+
+
+async def _alert(kit: Kit, variant: str) -> dict[str, Any]:
+    """Return what an alert's letter is about; foreign words in it were made harmless before they were written down."""
+    alert_id, number = alerts.id_in(variant)
+    async with kit.store.read() as tx:
+        found = await alerts.find(tx, alert_id)
+    if found is None:
+        raise LetterRefused(f"There is no alert for {variant}.")
+    zone = kit.settings.timezone
+    return {
+        **found.facts,
+        "trouble": found.trouble.value,
+        "since": f"{found.first_at.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key})",
+        "said": found.said,
+        "commands": list(found.commands),
+        "again": number > 1,
+    }

@@ -82,6 +82,7 @@ PLACES: Final[dict[str, Place]] = {
     "test": _bare("letters", "letters_app", _CAMPAIGNS, "Send the letter to your own address."),
     "approve": _bare("letters", "letters_app", _CAMPAIGNS, "Check a campaign and let it send."),
     "status": _bare("progress", "progress_app", _SENDING, "Show how far campaigns and editions are."),
+    "alerts": Place("alerts", "alerts_app", _SENDING, "See what needs you, and say that it is mended."),
     "send": _bare("editions", "sending_app", _SENDING, "Send an extra edition now."),
     "pause": _bare("editions", "sending_app", _SENDING, "Hold a campaign or an edition."),
     "resume": _bare("editions", "sending_app", _SENDING, "Let it go on."),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from campaign.cli.alerts import warn_of
 from campaign.cli.editions import became, say_counts
 from campaign.cli.output import as_json, one_line, say, table, warn
 from campaign.cli.phrases import count, in_words, step_words, when_utc
@@ -17,6 +18,7 @@ from campaign.domain.editions import AT_WORK, EditionState
 from campaign.domain.errors import BadInput
 
 if TYPE_CHECKING:
+    from campaign.actions.alerting import Told
     from campaign.actions.kit import Kit
     from campaign.actions.reporting import Count, Overview, Spread
     from campaign.store.relays import Relay
@@ -63,15 +65,17 @@ _WHICH: Final = "Name it: campaign status SLUG --domains."
 
 def _say_one(target: str, *, domains: bool, json: bool) -> None:
     """Show one campaign or edition, with its relays and domains where that was asked for."""
-    from campaign.actions import reporting
+    from campaign.actions import alerting, reporting
 
-    async def gather(kit: Kit) -> tuple[list[Count], list[Relay], Spreads | None]:
+    async def gather(kit: Kit) -> tuple[list[Count], list[Relay], list[Told], Spreads | None]:
         spread = await reporting.spread(kit, target) if domains else None
-        return await reporting.counts(kit, target), await reporting.resting_relays(kit), spread
+        counts, resting = await reporting.counts(kit, target), await reporting.resting_relays(kit)
+        return counts, resting, await alerting.told(kit), spread
 
-    counts, resting, spread = with_kit(gather)
+    counts, resting, alerts, spread = with_kit(gather)
     if json:
         found = {"editions": [one.row() for one in counts], "relays": _relay_rows(resting)}
+        found["alerts"] = [one.row() for one in alerts]
         by = zip(("by_relay", "by_domain"), spread or (), strict=False)
         as_json(found | {name: [{"name": one.name, **one.by_state} for one in rows] for name, rows in by})
         return
@@ -81,6 +85,7 @@ def _say_one(target: str, *, domains: bool, json: bool) -> None:
         words = [(one.name or "none yet", f"{one.total:,}", became(one.by_state)) for one in rows]
         table((name, "letters", "of these"), words)
     say_relays(resting)
+    warn_of(alerts)
 
 
 def say_relays(resting: Sequence[Relay]) -> None:
@@ -97,14 +102,16 @@ def _relay_rows(resting: Sequence[Relay]) -> list[dict[str, Any]]:
 
 def _say_everything(*, json: bool) -> None:
     """Show every campaign in a line: what is under way, what was sent, what comes next."""
-    from campaign.actions import reporting
+    from campaign.actions import alerting, reporting
 
-    async def gather(kit: Kit) -> tuple[datetime, list[Overview], list[Relay]]:
-        return kit.clock.now(), await reporting.overview(kit), await reporting.resting_relays(kit)
+    async def gather(kit: Kit) -> tuple[datetime, list[Overview], list[Relay], list[Told]]:
+        resting = await reporting.resting_relays(kit)
+        return kit.clock.now(), await reporting.overview(kit), resting, await alerting.told(kit)
 
-    now, found, resting = with_kit(gather)
+    now, found, resting, alerts = with_kit(gather)
     if json:
-        as_json({"campaigns": [_overview_row(one) for one in found], "relays": _relay_rows(resting)})
+        overviews = [_overview_row(one) for one in found]
+        as_json({"campaigns": overviews, "relays": _relay_rows(resting), "alerts": [one.row() for one in alerts]})
         return
     rows = [(one.campaign.slug, one.campaign.state.value, *_figures(one, now)) for one in found]
     columns = ("campaign", "state", "editions sent", "letters accepted", "waiting", "next")
@@ -113,6 +120,7 @@ def _say_everything(*, json: bool) -> None:
         if count_.edition.note and count_.edition.state not in {EditionState.SENT, EditionState.SKIPPED}:
             warn(f"{count_.edition.name}: {count_.edition.note}")
     say_relays(resting)
+    warn_of(alerts)
 
 
 def _figures(one: Overview, now: datetime) -> tuple[object, ...]:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from campaign.actions import alerting
 from campaign.actions.watching import Flow, Look, Wait, Watch, Why
+from campaign.cli.alerts import warn_of
 from campaign.cli.editions import say_counts
 from campaign.cli.output import console, hint, json_text, one_line, say, warn
 from campaign.cli.phrases import count, in_words, when_utc
@@ -64,6 +66,7 @@ async def watch(kit: Kit, target: str | None, *, json: bool) -> None:
     for wait in last.waits:
         if wait.why in {Why.RELAY_PAUSED, Why.RESTING}:
             warn(f"{wait_words(wait)}.")
+    warn_of(await alerting.told(kit))
 
 
 async def _looks(watched: Watch, first: Look) -> AsyncIterator[Look]:

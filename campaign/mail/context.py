@@ -19,6 +19,16 @@ RECORDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "campaign": {"title": "", "intro": ""},
     "step": {"name": ""},
     "list": {"name": ""},
+    "alert": {
+        "trouble": "",
+        "relay": "",
+        "domain": "",
+        "edition": "",
+        "since": "",
+        "said": "",
+        "commands": (),
+        "again": False,
+    },
 }
 KEY_DATE: Final[Mapping[str, Any]] = {
     "name": "",

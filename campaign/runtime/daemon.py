@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from campaign.actions import campaigning, freezing, planning, recovering
+from campaign.actions import alerting, campaigning, freezing, planning, recovering
 from campaign.actions.kit import Kit
 from campaign.actions.sending import sender
 from campaign.logs import get_log
@@ -108,6 +108,8 @@ class Daemon:
                 _Tick("drain", drain, 5, rung=True),
                 _Tick("recover", lambda: recovering.recover(kit, owner), 30),
                 _Tick("sweep", lambda: campaigning.sweep(kit), 60),
+                _Tick("break", post.breakers.look_at_all, 30),
+                _Tick("alert", lambda: alerting.look(kit), 30),
             ]
             _log.info("daemon_started", owner=owner)
             await self._work(ticks, until_idle=until_idle)

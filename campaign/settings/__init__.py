@@ -74,6 +74,7 @@ _Line = Annotated[str, PlainValidator(values.read_line)]
 _Text = Annotated[str, PlainValidator(values.read_text)]
 _Mailbox = Annotated[Mailbox, PlainValidator(values.read_mailbox)]
 _Address = Annotated[Address, PlainValidator(values.read_address)]
+_Addresses = Annotated[tuple[Address, ...], PlainValidator(values.read_addresses)]
 
 
 class Settings(BaseSettings):
@@ -114,6 +115,7 @@ class Settings(BaseSettings):
     sender: _Mailbox | None = _like("Example Campaign <letters@example.org>")
     contact: _Address | None = Field(default_factory=following.contact, examples=["help@example.org"])
     return_path: _Address | None = _like("bounces@example.org")
+    alerts: _Addresses = _like("office@example.org,post@example.org", default=())
     organisation: _Line = Field(default_factory=following.organisation, examples=["Example Organisation"])
     postal_address: _Text | None = _like("Example Organisation, 1 Example Street, 12345 Example Town")
 
@@ -275,8 +277,8 @@ def _example(name: str) -> str:
 
 def _redacted(value: Any) -> str:
     """Write a value down for a reader who may see everything but keys and passwords."""
-    if isinstance(value, tuple) and value and all(isinstance(part, str) for part in value):
-        return ", ".join(value)
+    if isinstance(value, tuple) and value and all(isinstance(part, str | Address) for part in value):
+        return ", ".join(map(str, value))
     if isinstance(value, bytes) or (isinstance(value, tuple) and value):
         return f"<{'1 key' if isinstance(value, bytes) or len(value) == 1 else f'{len(value)} keys'}>"
     if value is None or value == ():

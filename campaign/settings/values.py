@@ -118,6 +118,12 @@ def read_address(value: Any) -> Address:
         raise ValueError(error.message) from error
 
 
+def read_addresses(value: Any) -> tuple[Address, ...]:
+    """Read a comma-separated list (in TOML also a list) of bare addresses; one that stands there twice counts once."""
+    parts = value if isinstance(value, list | tuple) else read_line(value).split(",")
+    return tuple(dict.fromkeys(read_address(part) for part in parts if part))
+
+
 def read_mailbox(value: Any) -> Mailbox:
     """Read `Name <address>` or a bare address (RFC 5322 s. 3.4, without comments and groups)."""
     if isinstance(value, Mailbox):

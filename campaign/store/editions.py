@@ -20,6 +20,7 @@ from campaign.store.schema.ledger import approvals, campaigns, deliveries, editi
 
 _E: Final = editions.c
 _D: Final = deliveries.c
+_ANSWERED: Final = (State.ACCEPTED, State.REFUSED, State.BOUNCED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +161,33 @@ async def finish_empty(tx: Transaction, now: datetime) -> list[int]:
     return list((await tx.execute(done.values(**values).returning(_E.id))).scalars())
 
 
-async def first_outcomes(tx: Transaction, edition_id: int, most: int) -> tuple[int, int]:
-    """Return how many of an edition's finished letters met no mailbox, and how many are finished, up to `most`."""
-    finished = _D.state.in_([state for state in State if state not in LIVE])
-    some = select(_D.reason).where(_D.edition_id == edition_id, finished).limit(most).subquery()
-    hard = func.count().filter(some.c.reason == Reason.NO_SUCH_MAILBOX.value)
-    row = (await tx.execute(select(hard, func.count()).select_from(some))).one()
-    return row[0], row[1]
+@dataclass(frozen=True, slots=True)
+class Early:
+    """How an edition began: how many answers there are, as far as was counted, and whether too many were hard."""
+
+    answers: int
+    tripped: bool
+
+
+async def early_outcomes(tx: Transaction, edition_id: int, wanted: tuple[int, int], count_to: int) -> Early:
+    """Say whether more than so many of an edition's first answers met no mailbox (`wanted`: how many of how many).
+
+    Where there are more answers than those, it looks up when the hard one too many was heard, and what was before it.
+    """
+    most, first = wanted
+    answered = and_(_D.edition_id == edition_id, _D.state.in_(_ANSWERED))
+    hard = _D.reason == Reason.NO_SUCH_MAILBOX.value
+    some = select(_D.reason).where(answered).limit(count_to).subquery()
+    of_them = func.count().filter(some.c.reason == Reason.NO_SUCH_MAILBOX.value)
+    met, found = (await tx.execute(select(of_them, func.count()).select_from(some))).one()
+    if found <= first:
+        return Early(found, met > most)
+    heard = select(_D.moved_at).where(answered, hard).order_by(_D.moved_at).offset(most).limit(1)
+    too_many = (await tx.execute(heard)).scalar_one_or_none()
+    if too_many is None:
+        return Early(found, tripped=False)
+    before = select(_D.id).where(answered, _D.moved_at < too_many).limit(first).subquery()
+    return Early(found, (await tx.execute(select(func.count()).select_from(before))).scalar_one() < first)
 
 
 async def reopen(tx: Transaction, now: datetime) -> None:

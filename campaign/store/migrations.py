@@ -9,15 +9,15 @@ from sqlalchemy import Connection, inspect, text
 
 from campaign.domain.errors import CampaignError
 from campaign.store.engine import Store
-from campaign.store.schema import METADATA, content, ledger, operators, people
+from campaign.store.schema import METADATA, alerts, content, ledger, operators, people
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The newest revision in alembic/versions; it stands here, too, so that commands which only look need no Alembic."""
 
-_ROOMS: Final = (people, content, ledger, operators)
+_ROOMS: Final = (people, content, ledger, operators, alerts)
 _OURS_BY_HAND: Final = "article_search"
 _VERSIONS: Final = "alembic_version"
 """Where Alembic writes down the revision (its default name)."""

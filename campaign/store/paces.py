@@ -102,6 +102,12 @@ async def resume(tx: Transaction, relay: str, domain: str, now: datetime) -> Pac
     return found
 
 
+async def end_pause(tx: Transaction, relay: str, domain: str, now: datetime) -> None:
+    """End a pause that was to last until an instant, and nothing else: what somebody paused by hand stays so."""
+    rested = {"paused_until": None, "reason": "", "changed_at": now}
+    await tx.execute(update(paces).where(_mine(relay, domain), _P.paused_by.is_(None)).values(rested))
+
+
 async def _know(tx: Transaction, pace: Pace, now: datetime) -> None:
     row = {"relay": pace.relay, "domain": pace.domain, "changed_at": now}
     await tx.execute(insert_into(tx, paces).values(row).on_conflict_do_nothing())

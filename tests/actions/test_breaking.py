@@ -59,7 +59,7 @@ async def test_more_than_five_per_cent_of_unknown_mailboxes_pause_the_edition_an
             "refused"
         ]
     await campaigning.resume(kit, edition.id)
-    assert not await breaking.look(kit, edition.id), "who resumes it has decided"
+    assert not await breaking.Breakers(kit).look(edition.id), "who resumes it has decided"
     await kit.renderer.aclose()
     server.close()
     await server.wait_closed()

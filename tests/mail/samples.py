@@ -75,6 +75,13 @@ CONTEXT: Final[Mapping[str, Any]] = {
     "campaign": {"title": "Reach every victim", "intro": "In a month the world marks *the day*."},
     "list": {"name": "World Day letters"},
     "wording": "I want to get letters about the World Day at this address.",
+    "alert": {
+        "trouble": "edition_stopped",
+        "edition": "world-day/on-the-day/2027-07-30",
+        "since": "2027-07-30 09:00 (UTC)",
+        "said": "550 5.1.1 no such mailbox",
+        "commands": ["campaign deliveries list 7 --state refused", "campaign resume 7"],
+    },
     "key_date": KEY_DATE,
     "articles": [ARTICLE],
     "helplines": [
@@ -97,6 +104,7 @@ KIND_OF: Final[Mapping[str, Kind]] = {
     "renew": Kind.RENEW,
     "welcome": Kind.WELCOME,
     "goodbye": Kind.GOODBYE,
+    "alert": Kind.ALERT,
 }
 LANGUAGES: Final = ("en", "es", "fr", "pt", "ar", "de")
 

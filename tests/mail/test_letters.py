@@ -186,7 +186,10 @@ async def test_an_article_in_another_language_says_so(renderer: Renderer) -> Non
     assert re.search(r'<div (lang="ar" dir="auto"|dir="auto" lang="ar")>', reading.html)
 
 
-SEEN = [("digest", "en"), ("digest", "ar"), ("reminder", "de"), ("confirm", "en"), ("welcome", "fr"), ("goodbye", "es")]
+SEEN = [
+    *[("digest", "en"), ("digest", "ar"), ("reminder", "de"), ("confirm", "en"), ("welcome", "fr"), ("goodbye", "es")],
+    *[("alert", "en"), ("alert", "ar")],
+]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

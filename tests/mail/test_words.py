@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from babel import Locale
 
+from campaign.domain.alerts import Trouble
 from campaign.mail import context
 from campaign.mail.renderer.environment import BORROWED_FILTERS
 from campaign.mail.renderer.filters import FILTERS
@@ -37,6 +38,14 @@ def test_plurals_have_the_forms_that_counting_needs(language: str) -> None:
     for key, text in WORDS[language].items():
         if isinstance(text, Mapping) and "other" in text:
             assert needed <= text.keys(), key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_trouble_has_its_words_and_names_what_it_is_about(language: str) -> None:
+    for key in ("alert_title", "alert_done", "alert_do"):
+        said, english = WORDS[language][key], WORDS["en"][key]
+        assert said.keys() == {trouble.value for trouble in Trouble}
+        assert all(_gaps(said[trouble]) == _gaps(english[trouble]) for trouble in english)
 
 
 def _forms(text: str | Mapping[str, str]) -> Iterator[tuple[str, str]]:
