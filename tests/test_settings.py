@@ -352,6 +352,15 @@ class TestValues:
     def test_languages_are_tidied(self, home: Path, text: str, expected: str) -> None:
         assert load(home, LANGUAGE=text).language == expected
 
+    def test_alerts_go_to_one_or_more_addresses(self, home: Path) -> None:
+        found = load(home, "CAMPAIGN_ALERTS=office@example.org, post@example.net,office@example.org,\n")
+        assert [str(one) for one in found.alerts] == ["office@example.org", "post@example.net"]
+        assert found.shown()["CAMPAIGN_ALERTS"] == "office@example.org,post@example.net"
+        assert Settings(home=home).alerts == ()
+        assert Settings(home=home, alerts=found.alerts).alerts == found.alerts
+        with pytest.raises(SettingsWrong, match="CAMPAIGN_ALERTS"):
+            load(home, "CAMPAIGN_ALERTS=office\n")
+
     def test_a_postal_address_may_have_lines_but_no_control_characters(self, home: Path) -> None:
         assert load(home, 'CAMPAIGN_POSTAL_ADDRESS="Street 1\\nTown"\n').postal_address == "Street 1\nTown"
         assert "control character" in mistakes(home, POSTAL_ADDRESS="Street\x1b[1m")

@@ -74,7 +74,6 @@ def _say(one: Told) -> None:
             ("since", f"{when_utc(standing.first_at)}{times}"),
             ("over", over),
             ("done", one.done),
+            ("do", "" if over else "\n".join([one.advice, *(f"  {command}" for command in standing.commands)])),
         ]
     )
-    if standing.resolved_at is None:
-        record([("do", "\n".join([one.advice, *(f"  {command}" for command in standing.commands)]))])
