@@ -59,7 +59,8 @@ class Alert:
 def about_relay(trouble: Trouble, relay: str, said: str) -> Alert:
     """Return the alert about a relay that does not take letters."""
     last = "down" if trouble is Trouble.RELAY_DOWN else trouble.value
-    return Alert(trouble, f"{relay_topics(relay)}{last}", {"relay": relay}, said, ("campaign status",))
+    commands = (f"campaign relays test {relay}", f"campaign relays resume {relay}")
+    return Alert(trouble, f"{relay_topics(relay)}{last}", {"relay": relay}, said, commands)
 
 
 def relay_topics(relay: str) -> str:

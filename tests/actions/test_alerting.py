@@ -21,7 +21,9 @@ from campaign.mail.composer import read_letter
 from campaign.mail.smtp import SmtpOptions, SmtpTransport
 from campaign.runtime.catcher import Catcher
 from campaign.store.engine import Store
+from tests.actions.test_lanes import a_relay
 from tests.builders import a_kit
+from tests.mail.fault_server import FaultServer, say
 from tests.mail.samples import LANGUAGES
 
 OPERATORS = (Address("office", "example.org"), Address("post", "example.net"))
@@ -63,6 +65,31 @@ async def test_it_goes_out_once_to_each_operator_and_names_what_to_do(store: Sto
             assert "CAMPAIGN_ALERTS" in part
         assert "List-Unsubscribe" not in letter.names
         assert "Auto-Submitted" in letter.names
+
+
+async def test_an_alert_about_one_relay_leaves_by_another(store: Store, home: Path) -> None:
+    refusing, taking = FaultServer(("AUTH PLAIN",), auth=say("535 5.7.8 wrong password")), FaultServer()
+    async with refusing, taking:
+        ways = [
+            a_relay("main", refusing, connections=1, username="campaign", password="wrong"),
+            a_relay("spare", taking, connections=1),
+        ]
+        kit = a_kit(store, SystemClock(), home, ways, alerts=OPERATORS[:1])
+        await alerting.raise_alert(kit, about_edition(Trouble.EDITION_MISSED, 7, "news/extra/1"))
+        for _ in range(2):
+            async with sender(kit, "worker") as post:
+                await asyncio.wait_for(post.drain(asyncio.Event()), 30)
+        await kit.renderer.aclose()
+        [of_relay, of_edition] = await alerting.told(kit)
+        assert (of_relay.standing.topic, of_edition.standing.topic) == ("relay:main:sign_in", "edition:7:missed")
+        assert refusing.held == []
+        letters = [read_letter(one) for one in taking.held]
+    assert [one.subject for one in letters] == [
+        "The edition news/extra/1 was missed",
+        "The relay main refuses our sign-in",
+    ]
+    assert "535 5.7.8 wrong password" in letters[1].text
+    assert "campaign relays resume main" in letters[1].text
 
 
 async def test_what_a_relay_says_is_inert_in_every_letter(store: Store, home: Path) -> None:
