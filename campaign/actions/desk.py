@@ -56,7 +56,7 @@ class Desk:
     """One worker's letters and outcomes during one drain."""
 
     def __init__(self, kit: Kit, committer: Committer, filling: Filling, backlog: Backlog, breakers: Breakers) -> None:
-        """Take letters from `backlog`, make them with `filling`; `committer` writes their ends down, `breakers` count."""
+        """Take letters from `backlog`, make them with `filling`; `committer` and `breakers` hear how they end."""
         self.kit, self.committer, self.filling, self.backlog = kit, committer, filling, backlog
         self.breakers = breakers
         self._pile: deque[Made | Unsigned] = deque()
