@@ -86,10 +86,10 @@ class Elsewhere(Reader):
 
 
 class Blocking:
-    """A relay that answers every letter to one domain with 5.7.1, as often as it is told to, and keeps the others."""
+    """A relay that refuses every letter to one domain at its dot, as often as it is told to, and keeps the others."""
 
-    def __init__(self, refusals: int = 1000) -> None:
-        self.refusals = refusals
+    def __init__(self, refusals: int = 1000, status: str = "5.7.1") -> None:
+        self.refusals, self.status = refusals, status
         self.taken: list[str] = []
         self.refused = 0
 
@@ -116,7 +116,7 @@ class Blocking:
         if recipient.endswith("@example.net") and self.refused < self.refusals:
             self.refused += 1
             name = recipient.partition("@")[0].capitalize().replace("-", " ")
-            return f"550 5.7.1 letter to {name} <{recipient}> blocked, see https://example.net/blocked"
+            return f"550 {self.status} letter to {name} <{recipient}> blocked, see https://example.net/blocked"
         self.taken.append(recipient)
         return "250 2.0.0 taken"
 
@@ -189,6 +189,19 @@ async def test_it_goes_on_when_a_person_says_so_and_rests_longer_when_that_was_t
         await drain(kit)
         assert len([one for one in relay.taken if one.endswith("example.net")]) == 10
         assert await alerting.told(kit) == []
+
+
+async def test_an_edition_stops_at_exactly_the_twenty_sixth_also_when_the_dot_is_refused(
+    store: Store, home: Path
+) -> None:
+    """The answer to a dot is not waited for, unless it is one that the breaker counts."""
+    relay = Blocking(status="5.1.1")
+    async with an_edition_under_way(store, home, relay) as kit:
+        await drain(kit, 2)
+        assert relay.refused == 26
+        [count] = await reporting.counts(kit, "news/extra/20270601T090000.000000Z")
+        assert count.edition.state is EditionState.PAUSED
+        assert relay.taken[-1] == "office@example.org", "operators hear of it at once"
 
 
 def test_answers_that_end_no_letter_and_other_domains_do_not_count(store: Store, home: Path) -> None:

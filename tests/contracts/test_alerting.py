@@ -155,7 +155,8 @@ async def test_a_relay_that_is_away_is_an_alert_when_it_stays_away(kit: Kit, clo
 async def test_a_relay_that_refuses_our_settings_is_an_alert_at_once(kit: Kit, answer: Answer, topic: str) -> None:
     lane = await a_lane(kit)
     await lane.fault(answer)
-    assert await topics(kit) == [f"relay:main:{topic}"]
+    await alerting.look(kit)
+    assert await topics(kit) == [f"relay:main:{topic}"], "it lasts until the relay takes letters"
     [one] = await alerting.told(kit)
     assert "letters@" not in one.standing.said
     assert len(await letters(kit)) == 2
@@ -271,6 +272,7 @@ YES_, NO, GONE = State.ACCEPTED, State.REFUSED, State.EXPIRED
         ([YES_] * 474 + [NO] * 26 + [YES_] * 1000, True),
         ([YES_] * 475 + [NO] * 300, False),
         ([YES_] * 2500 + [NO] * 300, False),
+        ([NO] * 20 + [YES_] * 600, False),
         ([GONE] * 600 + [NO] * 26, True),
     ],
 )
