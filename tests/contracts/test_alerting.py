@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from campaign.store.engine import Store
 from campaign.store.paces import Pace
 from campaign.store.schema.ledger import deliveries
 from campaign.store.schema.people import suppressions
+from campaign.store.writer import Writer
 from tests.actions.test_sending import YES, Relay
 from tests.builders import a_kit, fresh_articles, some_readers
 from tests.clocks import FrozenClock
@@ -129,13 +131,16 @@ WRONG = Answer(Phase.AUTH, Reply.parse(535, ["5.7.8 wrong password"]))
 NOT_YOU = Answer(Phase.MAIL, Reply.parse(550, ["5.7.1 <letters@example.org>: not you"]))
 
 
-async def a_lane(kit: Kit) -> Lane:
-    [lane] = await Drain(replace(kit, relays=(Way(Relay(YES)),)), asyncio.Event()).look()
-    return lane
+@pytest.fixture
+async def lane(kit: Kit) -> AsyncIterator[Lane]:
+    """A way to a relay, open as long as the test lasts."""
+    writer = Writer(kit.store)
+    [lane] = await Drain(replace(kit, relays=(Way(Relay(YES)),)), asyncio.Event(), writer).look()
+    yield lane
+    await writer.close()
 
 
-async def test_a_relay_that_is_away_is_an_alert_when_it_stays_away(kit: Kit, clock: FrozenClock) -> None:
-    lane = await a_lane(kit)
+async def test_a_relay_that_is_away_is_an_alert_when_it_stays_away(kit: Kit, clock: FrozenClock, lane: Lane) -> None:
     for _ in range(3):
         await lane.fault(LOST)
     for minutes in (1, 2, 4, 7):
@@ -152,8 +157,9 @@ async def test_a_relay_that_is_away_is_an_alert_when_it_stays_away(kit: Kit, clo
 
 
 @pytest.mark.parametrize(("answer", "topic"), [(WRONG, "sign_in"), (NOT_YOU, "sender_refused")])
-async def test_a_relay_that_refuses_our_settings_is_an_alert_at_once(kit: Kit, answer: Answer, topic: str) -> None:
-    lane = await a_lane(kit)
+async def test_a_relay_that_refuses_our_settings_is_an_alert_at_once(
+    kit: Kit, lane: Lane, answer: Answer, topic: str
+) -> None:
     await lane.fault(answer)
     await alerting.look(kit)
     assert await topics(kit) == [f"relay:main:{topic}"], "it lasts until the relay takes letters"
