@@ -355,7 +355,7 @@ class TestValues:
     def test_alerts_go_to_one_or_more_addresses(self, home: Path) -> None:
         found = load(home, "CAMPAIGN_ALERTS=office@example.org, post@example.net,office@example.org,\n")
         assert [str(one) for one in found.alerts] == ["office@example.org", "post@example.net"]
-        assert found.shown()["CAMPAIGN_ALERTS"] == "office@example.org,post@example.net"
+        assert found.shown()["CAMPAIGN_ALERTS"] == "office@example.org, post@example.net"
         assert Settings(home=home).alerts == ()
         assert Settings(home=home, alerts=found.alerts).alerts == found.alerts
         with pytest.raises(SettingsWrong, match="CAMPAIGN_ALERTS"):
