@@ -235,8 +235,7 @@ def _article(article: content.Article) -> dict[str, Any]:
 def _helplines(found: Sources, country: str, language: str) -> list[dict[str, Any]]:
     if country == NOWHERE:
         return []
-    serving = found.helplines.for_country(country, found.today).shown
-    return [line.plain(country, language) for line in serving]
+    return [line.plain(country, language) for line in found.helplines.for_country(country, found.today).shown]
 
 
 async def fallback_zone(kit: Kit, tx: Transaction, campaign: Campaign) -> str:
