@@ -40,12 +40,12 @@ async def add(kit: Kit, target: Target, reason: Reason = Reason.BLOCKED) -> bool
 async def _add_domain(kit: Kit, domain: str) -> bool:
     """Block a domain; once this commits, no token for a letter to it does.
 
-    The gates of all editions that send are held alone for that moment. Letters that wait are taken out afterwards, in
-    chunks: they could not go out any more, but a count should say so.
+    The gate of every token is held alone for that moment. Letters that wait are taken out afterwards, in chunks: they
+    could not go out any more, but a count should say so.
     """
     now = kit.clock.now()
     async with kit.store.begin() as tx:
-        await dialects.gate(tx, await ledger.sending_editions(tx), exclusive=True)
+        await dialects.gate(tx, [dialects.EVERYTHING], exclusive=True)
         made = await suppressions.add_domain(tx, domain, now=now, recorded_by=kit.operator)
         await ledger.suppress_domain(tx, domain, now=now)
         if made:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from campaign.actions import braking
 from campaign.actions.committing import Outcome
 from campaign.actions.desk import Desk, Made
 from campaign.actions.filling import Filled
@@ -17,6 +18,7 @@ from campaign.actions.outcomes import failed, outcome_of, refused, undotted
 from campaign.domain.delivery import Event
 from campaign.domain.message import LetterRefused
 from campaign.domain.replies import Answer, Phase, Reason, Scope, Verdict, judge
+from campaign.domain.replies import Outcome as Judged
 from campaign.logs import get_log
 from campaign.mail.transport import Conversation, Envelope, TransportFault
 from campaign.store.ledger import Claimed
@@ -167,6 +169,8 @@ class Carrier:
                 await self._judge_domain(letter.domain, verdict)
             if self._desk.breakers.heard(self._lane.name, letter.domain, verdict):
                 self._lane.manners.hold(await self._desk.breakers.pause(self._lane.name, letter, answer))
+            if verdict.outcome is Judged.WITHHELD and await braking.look(self._kit) is not None:
+                self._lane.end_drain()  # no other letter in hand would be let through either: they all go back at once
             if verdict.hard and await self._desk.breakers.look(letter.edition_id):
                 self._lane.end_drain()  # what is claimed goes back; the next drain leaves the paused edition alone
         except Exception as error:  # noqa: BLE001 -- see above

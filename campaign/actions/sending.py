@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from campaign.actions import braking
 from campaign.actions.backlog import Backlog
 from campaign.actions.breaking import Breakers
 from campaign.actions.carrying import Carrier
@@ -19,7 +20,10 @@ from campaign.actions.feeding import LOW, Feeder
 from campaign.actions.filling import Filling
 from campaign.actions.kit import Kit
 from campaign.actions.lanes import Drain, Lane
+from campaign.logs import get_log
+from campaign.store.brakes import Brake
 
+_log = get_log()
 _LAST_WORDS: Final = 5
 """Seconds that writing down the last outcomes may take at the end, even without any grace."""
 
@@ -32,9 +36,15 @@ class Sender:
         self._kit, self._owner, self._committer = kit, owner, committer
         self._filling = Filling(kit)
         self.breakers = Breakers(kit)
+        self._brake: Brake | None = None
 
     async def drain(self, stopping: asyncio.Event) -> int:
-        """Send until nothing is due, no relay is open, or `stopping` is set; return how many letters were taken."""
+        """Send until nothing is due, no relay is open, the brake is pulled, or `stopping` is set.
+
+        Return how many letters were taken.
+        """
+        if await self._is_held():
+            return 0
         drain = Drain(self._kit, stopping, self._committer.writer)
         lanes = await drain.look()
         if drain.closed:
@@ -56,6 +66,15 @@ class Sender:
         await drain.pacer.give_back()
         await self._committer.written()
         return taken
+
+    async def _is_held(self) -> bool:
+        """Say whether the brake is on; the log is told once when it was pulled, and once when it is off again."""
+        before, self._brake = self._brake, await braking.look(self._kit)
+        if self._brake is not None and self._brake != before:
+            _log.warning("brake_is_on", by=self._brake.pulled_by, since=self._brake.pulled_at, why=self._brake.because)
+        elif before is not None and self._brake is None:
+            _log.warning("brake_is_off")
+        return self._brake is not None
 
 
 @asynccontextmanager

@@ -86,6 +86,7 @@ PLACES: Final[dict[str, Place]] = {
     "send": _bare("editions", "sending_app", _SENDING, "Send an extra edition now."),
     "pause": _bare("editions", "sending_app", _SENDING, "Hold a campaign or an edition."),
     "resume": _bare("editions", "sending_app", _SENDING, "Let it go on."),
+    "brake": Place("brakes", "brake_app", _SENDING, "Hold everything now, service letters too; let it go on."),
     "cancel": _bare("editions", "sending_app", _SENDING, "End a campaign or an edition for good."),
     "editions": Place("editions", "editions_app", _SENDING, "List editions; send or skip a missed one."),
     "relays": Place("relays", "relays_app", _SENDING, "See the relays, hold one, try one; make keys to sign with."),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from campaign.cli.alerts import warn_of
+from campaign.cli.brakes import brake_row, warn_of_brake
 from campaign.cli.editions import became, say_counts
 from campaign.cli.output import as_json, one_line, say, table, warn
 from campaign.cli.phrases import count, in_words, step_words, when_utc
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from campaign.actions.alerting import Told
     from campaign.actions.kit import Kit
     from campaign.actions.reporting import Count, Overview, Spread
+    from campaign.store.brakes import Brake
     from campaign.store.relays import Relay
 
     Spreads = tuple[list[Spread], list[Spread]]
+    Needs = tuple[list[Told], Brake | None]
 
 progress_app = typer.Typer()
 
@@ -65,17 +68,17 @@ _WHICH: Final = "Name it: campaign status SLUG --domains."
 
 def _say_one(target: str, *, domains: bool, json: bool) -> None:
     """Show one campaign or edition, with its relays and domains where that was asked for."""
-    from campaign.actions import alerting, reporting
+    from campaign.actions import alerting, braking, reporting
 
-    async def gather(kit: Kit) -> tuple[list[Count], list[Relay], list[Told], Spreads | None]:
+    async def gather(kit: Kit) -> tuple[list[Count], list[Relay], Needs, Spreads | None]:
         spread = await reporting.spread(kit, target) if domains else None
         counts, resting = await reporting.counts(kit, target), await reporting.resting_relays(kit)
-        return counts, resting, await alerting.told(kit), spread
+        return counts, resting, (await alerting.told(kit), await braking.look(kit)), spread
 
-    counts, resting, alerts, spread = with_kit(gather)
+    counts, resting, (alerts, brake), spread = with_kit(gather)
     if json:
         found = {"editions": [one.row() for one in counts], "relays": _relay_rows(resting)}
-        found["alerts"] = [one.row() for one in alerts]
+        found |= {"alerts": [one.row() for one in alerts], "brake": brake_row(brake) or None}
         by = zip(("by_relay", "by_domain"), spread or (), strict=False)
         as_json(found | {name: [{"name": one.name, **one.by_state} for one in rows] for name, rows in by})
         return
@@ -86,6 +89,7 @@ def _say_one(target: str, *, domains: bool, json: bool) -> None:
         table((name, "letters", "of these"), words)
     say_relays(resting)
     warn_of(alerts)
+    warn_of_brake(brake)
 
 
 def say_relays(resting: Sequence[Relay]) -> None:
@@ -102,16 +106,16 @@ def _relay_rows(resting: Sequence[Relay]) -> list[dict[str, Any]]:
 
 def _say_everything(*, json: bool) -> None:
     """Show every campaign in a line: what is under way, what was sent, what comes next."""
-    from campaign.actions import alerting, reporting
+    from campaign.actions import alerting, braking, reporting
 
-    async def gather(kit: Kit) -> tuple[datetime, list[Overview], list[Relay], list[Told]]:
-        resting = await reporting.resting_relays(kit)
-        return kit.clock.now(), await reporting.overview(kit), resting, await alerting.told(kit)
+    async def gather(kit: Kit) -> tuple[datetime, list[Overview], list[Relay], Needs]:
+        overview, resting = await reporting.overview(kit), await reporting.resting_relays(kit)
+        return kit.clock.now(), overview, resting, (await alerting.told(kit), await braking.look(kit))
 
-    now, found, resting, alerts = with_kit(gather)
+    now, found, resting, (alerts, brake) = with_kit(gather)
     if json:
-        overviews = [_overview_row(one) for one in found]
-        as_json({"campaigns": overviews, "relays": _relay_rows(resting), "alerts": [one.row() for one in alerts]})
+        rows = {"campaigns": [_overview_row(one) for one in found], "relays": _relay_rows(resting)}
+        as_json(rows | {"alerts": [one.row() for one in alerts], "brake": brake_row(brake) or None})
         return
     rows = [(one.campaign.slug, one.campaign.state.value, *_figures(one, now)) for one in found]
     columns = ("campaign", "state", "editions sent", "letters accepted", "waiting", "next")
@@ -121,6 +125,7 @@ def _say_everything(*, json: bool) -> None:
             warn(f"{count_.edition.name}: {count_.edition.note}")
     say_relays(resting)
     warn_of(alerts)
+    warn_of_brake(brake)
 
 
 def _figures(one: Overview, now: datetime) -> tuple[object, ...]:

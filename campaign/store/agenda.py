@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 
 from campaign.domain.delivery import LIVE, State
 from campaign.domain.editions import AT_WORK, FREEZE_LEAD, CampaignState, EditionState
+from campaign.store.brakes import brake_is_off
 from campaign.store.editions import has_none
 from campaign.store.engine import Transaction
 from campaign.store.ledger import sending_editions
@@ -63,7 +64,7 @@ async def is_due(tx: Transaction, now: datetime) -> bool:
     sending = _E.state == EditionState.SENDING
     to_open = select(waves.c.edition_id).join(editions, _E.id == waves.c.edition_id).where(sending, ~waves.c.open)
     to_finish = [has_none(state) for state in sorted(LIVE)]
-    to_send = select(_D.id).where(in_state(State.QUEUED), edition_is_open(), _D.due_at <= now)
+    to_send = select(_D.id).where(in_state(State.QUEUED), brake_is_off(), edition_is_open(), _D.due_at <= now)
     due = (
         to_freeze.where(_E.starts_at <= now + FREEZE_LEAD, _E.latest_start >= now),
         select(_E.id).where(_E.state == EditionState.FREEZING),
@@ -84,12 +85,14 @@ async def _first(tx: Transaction, statement: Select[Any]) -> datetime | None:
 async def is_busy(tx: Transaction, now: datetime, *, within: timedelta) -> bool:
     """Say whether an edition is at work or about to be frozen, a letter is held, or one falls due within that time.
 
-    A planned one that waits with a remark (it needs an approval, or cannot be prepared) is nobody's work.
+    A planned one that waits with a remark (it needs an approval, or cannot be prepared) is nobody's work, and neither
+    is a letter that the brake holds.
     """
-    work = exists(select(_E.id).where(_E.state.in_(AT_WORK)))
+    goes_on = or_(brake_is_off(), _E.state == EditionState.FREEZING)
+    work = exists(select(_E.id).where(_E.state.in_(AT_WORK), goes_on))
     planned = select(_E.id).join(campaigns, campaigns.c.id == _E.campaign_id)
     planned = planned.where(_E.state == EditionState.PLANNED, campaigns.c.state == CampaignState.ACTIVE, _E.note == "")
     freeze = exists(planned.where(_E.starts_at <= now + FREEZE_LEAD))
     held = exists(select(_D.id).where(or_(in_state(State.CLAIMED), in_state(State.OFFERED)), _D.owner.is_not(None)))
-    service = and_(in_state(State.QUEUED), _D.edition_id.is_(None), _D.due_at <= now + within)
+    service = and_(in_state(State.QUEUED), _D.edition_id.is_(None), _D.due_at <= now + within, brake_is_off())
     return bool((await tx.execute(select(or_(work, freeze, held, exists(select(_D.id).where(service)))))).scalar_one())

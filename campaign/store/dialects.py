@@ -28,6 +28,9 @@ from campaign.store.schema import Instant
 _GATE: Final = 0x43414D50
 """The class of our advisory locks ("CAMP"), so that they never meet those of another program on the same server."""
 
+EVERYTHING: Final = 0
+"""The gate that every token shares, whatever its letter is for. No edition has this number."""
+
 
 def insert_into(tx: Transaction, table: Table) -> Any:
     """Return the dialect's own INSERT, which knows ON CONFLICT."""
@@ -56,11 +59,11 @@ async def gate(tx: Transaction, editions: Iterable[int], *, exclusive: bool) -> 
 
     A fair queue on PostgreSQL (advisory locks, always taken in one order); on SQLite the single writer is the gate.
     """
-    if is_sqlite(tx):
+    numbers = sorted({edition % 2**31 for edition in editions})
+    if is_sqlite(tx) or not numbers:
         return
     lock = func.pg_advisory_xact_lock if exclusive else func.pg_advisory_xact_lock_shared
-    for edition in sorted(set(editions)):
-        await tx.execute(select(lock(_GATE, edition % 2**31)))
+    await tx.execute(select(*(lock(_GATE, number) for number in numbers)))
 
 
 Own = tuple[tuple[str, Any], ...]

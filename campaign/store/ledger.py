@@ -16,7 +16,8 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, or_
 from campaign.domain.delivery import Event, Kind, State, advance
 from campaign.domain.editions import EditionState
 from campaign.store import tokens
-from campaign.store.dialects import gate, insert_into, numbered, numbers
+from campaign.store.brakes import brake_is_off
+from campaign.store.dialects import EVERYTHING, gate, insert_into, numbered, numbers
 from campaign.store.editions import reopen
 from campaign.store.engine import Transaction
 from campaign.store.moves import (
@@ -104,7 +105,7 @@ class Claim:
 
 
 async def claim(tx: Transaction, wanted: Claim, now: datetime) -> tuple[list[Claimed], Position | None]:
-    """Take due letters in the order they fell due; return them and the position to go on from."""
+    """Take due letters in the order they fell due, none while the brake is on; return them and the position reached."""
     statement = _claim(wanted.edition_id is None, wanted.after is not None, bool(wanted.but))
     given = {"new_owner": wanted.owner, "now": now, "most": wanted.limit}
     given |= {} if wanted.edition_id is None else {"edition": wanted.edition_id}
@@ -129,6 +130,7 @@ async def before_first(tx: Transaction, wanted: Claim, now: datetime) -> Positio
 @cache
 def _claim(service: bool, onwards: bool, but: bool) -> Any:  # noqa: FBT001 -- three ways to ask, and each a statement
     due = select(_D.id).where(in_state(State.QUEUED), _D.due_at <= bindparam("now", type_=_D.due_at.type))
+    due = due.where(brake_is_off())
     due = due.where(_D.edition_id.is_(None) if service else _D.edition_id == bindparam("edition"))
     if onwards:
         position = tuple_(bindparam("after", type_=_D.due_at.type), bindparam("after_id", type_=_D.id.type))
@@ -164,11 +166,13 @@ def _with_person(dialect: str) -> Any:
 
 
 async def offer(tx: Transaction, owner: str, asked: Sequence[Token], now: datetime) -> set[int]:
-    """Grant the tokens of those letters that are still this owner's, still eligible, and whose edition still sends.
+    """Grant the tokens of those letters that are still this owner's, still eligible, and that nothing holds.
+
+    An edition that no longer sends holds its own; the brake holds all of them.
 
     What comes back is what may be dotted once this transaction has committed; for the rest no dot may be written.
     """
-    await gate(tx, (token.edition_id for token in asked if token.edition_id is not None), exclusive=False)
+    await gate(tx, [EVERYTHING, *(token.edition_id or EVERYTHING for token in asked)], exclusive=False)
     held = [token[:-1] for token in asked]
     return set(await move_held(tx, _OFFERED, held, Cause(now), Only(_offerable, {"me": owner})))
 
@@ -177,7 +181,7 @@ _OFFERED: Final = Step(Event.OFFER, State.CLAIMED, Own(tokens.OWN, tokens.noted)
 
 
 def _offerable() -> ColumnElement[bool]:
-    return and_(_mine(), edition_is_open(), may_receive())
+    return and_(_mine(), brake_is_off(), edition_is_open(), may_receive())
 
 
 def _mine() -> ColumnElement[bool]:

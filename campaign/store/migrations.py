@@ -14,7 +14,7 @@ from campaign.store.schema import METADATA, alerts, content, ledger, operators, 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0006"
+HEAD: Final = "0007"
 """The newest revision in alembic/versions; it stands here, too, so that commands which only look need no Alembic."""
 
 _ROOMS: Final = (people, content, ledger, operators, alerts)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
-from campaign.actions import campaigning, freezing, planning, publishing
+from campaign.actions import braking, campaigning, freezing, planning, publishing
 from campaign.actions.committing import Committer
 from campaign.actions.kit import Kit
 from campaign.actions.sending import sender
@@ -162,3 +163,34 @@ async def test_letters_that_fall_due_do_not_wait_for_the_slowest_reply(store: St
         assert await asyncio.wait_for(draining, 5) == 2
     await kit.renderer.aclose()
     assert await states(kit) == [State.ACCEPTED] * 2
+
+
+class Hasty(Relay):
+    """Somebody pulls the brake while its second letter is on the wire."""
+
+    kit: Kit
+
+    async def deliver(
+        self, envelope: Envelope, body: bytes, before_dot: BeforeDot, upcoming: Upcoming | None = None
+    ) -> Answer:
+        if self.delivered == 1:
+            await braking.pull(self.kit, "the wrong list")
+        self.delivered += 1
+        return await super().deliver(envelope, body, before_dot, upcoming)
+
+
+async def test_the_brake_sends_all_that_is_in_hand_back_and_says_so_once(store: Store, home: Path) -> None:
+    relay = Hasty(YES)
+    relay.kit = kit = await a_sending_kit(store, home, relay, people=20)
+    with capture_logs() as logs:
+        await drain(kit)
+        assert sorted(await states(kit)) == [State.ACCEPTED, *[State.QUEUED] * 19]
+        assert relay.delivered == 2, "the other letters were not even proposed"
+        async with kit.store.read() as tx:
+            assert sum((await tx.execute(select(deliveries.c.attempts))).scalars()) == 1
+        async with sender(kit, "worker") as post:
+            assert [await post.drain(asyncio.Event()) for _ in range(2)] == [0, 0]
+            await braking.release(kit)
+            assert await post.drain(asyncio.Event()) == 19
+    assert [log["event"] for log in logs if log["event"].startswith("brake")][-2:] == ["brake_is_on", "brake_is_off"]
+    assert {*await states(kit)} == {State.ACCEPTED}

@@ -267,3 +267,31 @@ def test_the_daemon_says_what_is_seldom_meant(approved: Typist, relay: Catcher) 
     actions = [json.loads(line)["action"] for line in done.stderr.splitlines()]
     assert actions[0] == "daemon_started"
     assert actions[-1] == "daemon_stopped"
+
+
+def test_the_brake_holds_everything_until_it_is_taken_off(approved: Typist, relay: Catcher) -> None:
+    assert approved("brake", "show") == 0
+    assert "is off" in approved.said
+    assert approved("brake", "on", "--because", "the wrong list") == 0
+    assert approved("brake", "on") == 0
+    assert "It was on before" in approved.said
+    assert "the wrong list" in approved.said
+    assert approved("send", "news", "--now", "--yes", "--key", "held") == 0
+    done = send_what_is_due(approved.home)
+    assert done.returncode == 0, done.stderr
+    assert "brake_is_on" in done.stderr
+    assert relay.caught == 0
+    for words in (["status"], ["status", "news"], ["brake", "show"]):
+        assert approved(*words) == 0
+        assert "The brake is on" in approved.aside
+        assert "the wrong list" in approved.aside
+    assert approved.read("status")["brake"]["because"] == "the wrong list"
+    assert approved.read("status", "news")["brake"]["because"] == "the wrong list"
+    assert approved.read("brake", "show")["on"]
+    assert approved("brake", "off") == 0
+    assert approved("brake", "off") == 0
+    assert "was off" in approved.said
+    assert approved.read("brake", "show") == {"on": False}
+    assert approved.read("status")["brake"] is None
+    assert send_what_is_due(approved.home).returncode == 0
+    assert relay.caught == READERS

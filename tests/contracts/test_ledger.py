@@ -14,9 +14,10 @@ from campaign.domain.consent import Reason, SubscriptionState
 from campaign.domain.delivery import DOT_PATIENCE, LEASE, Event, IllegalMove, Kind, State, advance, purpose_key
 from campaign.domain.editions import CampaignEvent, EditionEvent, EditionState
 from campaign.domain.schedule import EVERYBODY, Plan, Wave
-from campaign.store import campaigns, editions, ledger, recovery, waves
+from campaign.store import brakes, campaigns, editions, ledger, recovery, waves
 from campaign.store import suppressions as stored_suppressions
 from campaign.store.audiences import Audience
+from campaign.store.brakes import Brake
 from campaign.store.engine import Store
 from campaign.store.ledger import Claim, Claimed, Letter, Token
 from campaign.store.moves import Cause
@@ -161,8 +162,8 @@ async def test_another_owner_and_an_old_claim_get_no_token(kit: Kit) -> None:
     assert await offer(kit, [new]) == {new.id}
 
 
-@pytest.mark.parametrize("how", ["leave", "suppress", "domain", "ended", "pause", "cancel"])
-async def test_no_token_after_a_leave_a_suppression_a_pause_or_a_cancel(kit: Kit, how: str) -> None:
+@pytest.mark.parametrize("how", ["leave", "suppress", "domain", "ended", "pause", "brake", "cancel"])
+async def test_no_token_after_a_leave_a_suppression_a_pause_a_brake_or_a_cancel(kit: Kit, how: str) -> None:
     edition_id = await a_sending_edition(kit, people=1)
     [letter] = await claim(kit, edition_id)
     now = kit.clock.now()
@@ -188,6 +189,8 @@ async def test_no_token_after_a_leave_a_suppression_a_pause_or_a_cancel(kit: Kit
             assert await waves.open_due(tx, now)
         elif how == "pause":
             assert await editions.advance(tx, edition_id, EditionEvent.PAUSE, now)
+        elif how == "brake":
+            assert await brakes.pull(tx, Brake(now, "local:test", ""))
         else:
             assert await editions.advance(tx, edition_id, EditionEvent.CANCEL, now)
             assert await waves.cancel_chunk(tx, edition_id, now) == 1
@@ -200,6 +203,7 @@ async def test_no_token_after_a_leave_a_suppression_a_pause_or_a_cancel(kit: Kit
         "domain": State.SUPPRESSED,
         "ended": State.SUPPRESSED,
         "pause": State.QUEUED,
+        "brake": State.QUEUED,
         "cancel": State.CANCELLED,
     }
     assert (await states(kit))[letter.id] is expected[how]

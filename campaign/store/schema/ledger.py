@@ -228,6 +228,16 @@ permits = Table(
 )
 """One row for each limit, of a relay (no domain) or of a domain at it: what was granted, by whichever worker."""
 
+brakes = Table(
+    "brakes",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("pulled_at", Instant, nullable=False),
+    Column("pulled_by", Text, nullable=False),
+    Column("because", Text, nullable=False, server_default=""),
+)
+"""At most one row: while it is there nothing is claimed, and no token commits."""
+
 instance = Table(
     "instance",
     METADATA,
