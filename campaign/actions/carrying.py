@@ -139,6 +139,7 @@ class Carrier:
         except Exception as error:  # noqa: BLE001 -- nothing was settled: what is offered stays so, and becomes a doubt
             _log.error("token_failed", delivery=letter.id, error=str(error))
             if tokenless:
+                self._lane.end_drain()  # what is in hand goes back, instead of meeting the same fault letter by letter
                 self._committer.note(undotted(self._kit, letter))
             else:
                 self._committer.let_go(letter.id, letter.claim_no)

@@ -19,7 +19,7 @@ from campaign.domain.consent import Reason
 from campaign.domain.delivery import Event
 from campaign.logs import get_log
 from campaign.store import ledger, suppressions
-from campaign.store.engine import Transaction
+from campaign.store.engine import DatabaseAway, Transaction
 from campaign.store.moves import Cause
 from campaign.store.tokens import Token
 from campaign.store.writer import Writer
@@ -161,8 +161,9 @@ class Committer:
             group, self._next = self._next, _Group()
             if group:
                 await self._write(group)
-            for one in [self._stuck.popleft() for _ in range(len(self._stuck))]:
-                await self._write(_Group(outcomes=[one]))
+            for _ in range(len(self._stuck)):
+                if not await self._write(_Group(outcomes=[self._stuck.popleft()])):
+                    break
             if self._stuck or self._next.withheld:
                 await asyncio.sleep(_PATIENCE)
 
@@ -176,17 +177,22 @@ class Committer:
                 await asyncio.wait_for(self._urgent.wait(), _UNHURRIED)
         await asyncio.sleep(_LINGER if self._load.is_high() else 0)
 
-    async def _write(self, group: _Group) -> None:
-        """Write one group; what cannot be written now is tried again alone, so that no outcome holds up the others."""
+    async def _write(self, group: _Group) -> bool:
+        """Write one group; what cannot be written now is tried again alone, so that no outcome holds up the others.
+
+        Return whether the database was there at all.
+        """
         try:
             granted = await self.writer.run(lambda tx: self._in_one(tx, group))
         except Exception as error:  # noqa: BLE001 -- the one place that must outlive a database that is away
-            _log.error("commit_failed", error=str(error), tokens=len(group.tokens), outcomes=len(group.outcomes))
+            away = isinstance(error, DatabaseAway)
+            told = _log.info if away else _log.error  # of a database that is away, the store has told it once for all
+            told("commit_failed", error=str(error), tokens=len(group.tokens), outcomes=len(group.outcomes))
             for _, answer in group.tokens:
                 _resolve(answer, error)
             self._stuck.extend(group.outcomes)
             self._next.withheld[:0] = group.withheld
-            return
+            return not away
         for token, answer in group.tokens:
             _resolve(answer, token.id in granted)
         for _, done in group.outcomes:
@@ -194,6 +200,7 @@ class Committer:
                 _resolve(done, None)
         self._unwritten -= len(group.outcomes)
         self._written.set()
+        return True
 
     async def _in_one(self, tx: Transaction, group: _Group) -> set[int]:
         now = self._kit.clock.now()

@@ -14,7 +14,7 @@ from campaign.actions.desk import Desk
 from campaign.actions.lanes import Drain
 from campaign.logs import get_log
 from campaign.store import ledger, waves
-from campaign.store.engine import Transaction
+from campaign.store.engine import DatabaseAway, Transaction
 from campaign.store.ledger import Claim, Claimed, Position
 
 _log = get_log()
@@ -68,6 +68,8 @@ class Feeder:
                 if not (self._backlog.aloft or len(self._backlog)):
                     break
                 await self._moved()
+        except DatabaseAway as error:
+            _log.debug("claim_waits", error=str(error))
         except Exception as error:  # noqa: BLE001 -- see above
             _log.exception("claim_failed", error=str(error))
         finally:

@@ -15,7 +15,7 @@ from campaign.domain.pace import MICRO, Span, first, room
 from campaign.domain.replies import Answer, Scope, judge
 from campaign.logs import get_log, masked
 from campaign.store import paces, permits, relays
-from campaign.store.engine import Transaction
+from campaign.store.engine import DatabaseAway, Transaction
 from campaign.store.permits import Ask, micros
 from campaign.store.writer import Writer
 
@@ -266,5 +266,7 @@ class Drain:
             await asyncio.sleep(_LOOK)
             try:
                 opened(await self.look())
+            except DatabaseAway as error:
+                _log.debug("relays_wait", error=str(error))
             except Exception as error:  # noqa: BLE001 -- what flies must land, and claims say that it is away, too
                 _log.warning("relays_not_seen", error=str(error))

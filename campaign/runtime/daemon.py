@@ -71,6 +71,8 @@ class _Tick:
             try:
                 await self.verb()
                 self.rounds += 1
+            except DatabaseAway as error:  # the store tells it once for all ticks
+                _log.debug("tick_waits", tick=self.name, error=str(error))
             except Exception as error:  # noqa: BLE001 -- the loop that must outlive a database that is away
                 _log.exception("tick_failed", tick=self.name, error=str(error))
 
@@ -92,6 +94,7 @@ class Daemon:
         What is on the wire is finished, within the grace time.
         """
         kit, owner = self._kit, self._kit.clock.token(12)
+        kit.store.outage.tell = _tell
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(presence(kit.store, owner))
             await recovering.recover(kit)
@@ -176,6 +179,15 @@ class Daemon:
                     busy = await agenda.is_busy(tx, self._kit.clock.now(), within=_QUIET)
                 if not busy:
                     self._stopping.set()
+
+
+def _tell(what: str, words: str, remedy: str) -> None:
+    """Say in the log that the database is away, that it keeps us waiting, or that it is back."""
+    if what == "back":
+        _log.warning("database_back", meaning=f"{words} Everything goes on.")
+        return
+    meaning = f"{words} No letter is lost: all wait, and go on by themselves once it is back."
+    _log.error(f"database_{what}", meaning=meaning, remedy=remedy)
 
 
 async def _finish(tasks: Sequence[asyncio.Task[None]], grace: float) -> None:

@@ -13,12 +13,14 @@ from typing import Any, Final, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_only
 
 from campaign.domain.errors import BadInput, CampaignError
 from campaign.store.door import Door
+from campaign.store.outages import Outage, remedy_for
 
 Transaction = AsyncConnection
 """An open transaction: `actions` open it, `store` functions take it."""
@@ -40,6 +42,8 @@ _COURTESY: Final = 0.1
 _GLANCE: Final = 0.005
 """Seconds between two looks whether anybody still waits."""
 _SQLITE_WRITES: Final = "BEGIN IMMEDIATE"
+_READ_ONLY: Final = "25006"
+"""What PostgreSQL says to a writer while it only reads: after a failover, or with its disk nearly full."""
 _KEEPALIVE: Final = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -72,6 +76,7 @@ class Store:
         self.sqlite: Final = self.url.get_backend_name() == "sqlite"
         self.engine: Final[AsyncEngine] = _sqlite_engine(self.url) if self.sqlite else _postgresql_engine(self.url)
         self._door = Door(self.file) if self.file else None
+        self.outage: Final = Outage()
         self._turn = asyncio.Lock()
         self._waiting = 0
 
@@ -91,6 +96,7 @@ class Store:
         """
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.turn())
+            stack.enter_context(self.outage.watched())
             connection = await stack.enter_async_context(self._connected())
             if self.sqlite:
                 await connection.execution_options(campaign_begin=_SQLITE_WRITES)
@@ -132,15 +138,16 @@ class Store:
     async def read(self) -> AsyncIterator[Transaction]:
         """Open a transaction that only reads: one consistent look, however many statements it takes.
 
-        On SQLite it never waits for a writer.
+        On SQLite it never waits for a writer. Raises DatabaseAway when the database goes away in the middle.
         """
-        async with self._connected() as connection:
-            if self.sqlite:
-                await connection.execution_options(campaign_begin="BEGIN")
-            else:
-                await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            async with connection.begin():
-                yield connection
+        with away():
+            async with self._connected() as connection:
+                if self.sqlite:
+                    await connection.execution_options(campaign_begin="BEGIN")
+                else:
+                    await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                async with connection.begin():
+                    yield connection
 
     async def vacuum(self, table: str) -> None:
         """Have PostgreSQL look over a table that just grew much, so that it counts and plans by what is in it now.
@@ -190,16 +197,30 @@ def away() -> Iterator[None]:
     """Say in our words that the database cannot be reached or is locked; a deadlock is left to `repeated`."""
     try:
         yield
-    except OperationalError as error:
-        if _is_conflict(error) or str(error.orig).startswith("no such"):  # SQLite's word for a table that is missing
+    except PoolExhausted as error:
+        msg = "The database cannot be used: all of this program's connections to it are busy."
+        raise DatabaseAway(msg, remedy="Wait a moment; if it stays so, something holds them.") from error
+    except DBAPIError as error:
+        if not _is_away(error):
             raise
-        msg = f"The database cannot be used: {error.orig}"
-        raise DatabaseAway(msg, remedy="Check CAMPAIGN_DATABASE_URL, and that the database is running.") from error
+        words = " ".join(str(error.orig).split())
+        raise DatabaseAway(f"The database cannot be used: {words}", remedy=remedy_for(words)) from error
+
+
+def _is_away(error: DBAPIError) -> bool:
+    """Whether an error is about the database as a whole, and will be over without a change of ours."""
+    if _is_conflict(error) or str(error.orig).startswith("no such"):  # SQLite's word for a table that is missing
+        return False
+    return isinstance(error, OperationalError) or error.connection_invalidated or _sqlstate(error) == _READ_ONLY
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
 
 
 def _is_conflict(error: DBAPIError) -> bool:
     """Whether PostgreSQL ended a transaction for the sake of another (serialization_failure, deadlock_detected)."""
-    return getattr(error.orig, "sqlstate", None) in {"40001", "40P01"}
+    return _sqlstate(error) in {"40001", "40P01"}
 
 
 def _async_url(address: str) -> URL:

@@ -61,13 +61,17 @@ class Writer:
         Raises DatabaseAway as `Store.begin` does. A cancellation waits for the transaction's end.
         """
         async with self._store.turn():
-            running = asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, work)
-            try:
-                return await asyncio.shield(running)
-            except asyncio.CancelledError:
-                with suppress(Exception):
-                    await running
-                raise
+            with self._store.outage.watched():
+                return await self._run(work)
+
+    async def _run(self, work: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
+        running = asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, work)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                await running
+            raise
 
     async def close(self) -> None:
         """Close the connection and end the thread."""
