@@ -84,15 +84,23 @@ class Postgres:
         """Remove a database, whoever is still connected to it."""
         self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
-    def stop(self) -> None:
-        """Stop at once and leave nothing behind."""
+    def halt(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """Shut the server down: SIGINT is its fast way, SIGQUIT its immediate one, as if the power went. Data stay."""
         if self._server is not None:
-            self._server.send_signal(signal.SIGQUIT)
+            self._server.send_signal(how)
             try:
                 self._server.wait(_PATIENCE)
             except subprocess.TimeoutExpired:
                 self._server.kill()
                 self._server.wait()
+
+    def resume(self) -> None:
+        """Start it again after it was halted, and wait until it answers."""
+        self._run()
+
+    def stop(self) -> None:
+        """Stop at once and leave nothing behind."""
+        self.halt()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _initialise(self) -> None:
@@ -117,7 +125,7 @@ class Postgres:
 
     def _run(self) -> None:
         options = [word for option in ("listen_addresses=", *self._options) for word in ("-c", option)]
-        with (self.folder / "log").open("wb") as log:
+        with (self.folder / "log").open("ab") as log:
             self._server = subprocess.Popen(
                 [self._binaries / "postgres", "-D", self.folder / "data", "-k", self.folder, *options],
                 stdin=subprocess.DEVNULL,

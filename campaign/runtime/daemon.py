@@ -186,7 +186,7 @@ def _tell(what: str, words: str, remedy: str) -> None:
     if what == "back":
         _log.warning("database_back", meaning=f"{words} Everything goes on.")
         return
-    meaning = f"{words} No letter is lost: all wait, and go on by themselves once it is back."
+    meaning = f"{words}. No letter is lost: all wait, and go on by themselves once it is back."
     _log.error(f"database_{what}", meaning=meaning, remedy=remedy)
 
 

@@ -17,6 +17,8 @@ Tell = Callable[[str, str, str], None]
 
 _SLOW: Final = 5.0
 """Seconds after which a transaction that has not ended is worth a word: somebody else holds the database."""
+_CALM: Final = 2.0
+"""Seconds for which all must have worked before it is called back: on a full disk, now and then something does."""
 _AGAIN: Final = 60.0
 """Seconds between two words about one outage."""
 
@@ -48,6 +50,7 @@ class Outage:
         self.tell: Tell | None = None
         """Who hears of it; a command that ends with the error tells it by itself."""
         self._since: float | None = None
+        self._well: float | None = None
         self._told: dict[str, float] = {}
 
     @contextmanager
@@ -66,26 +69,28 @@ class Outage:
             raise
         else:
             if self._since is not None:
-                self._over()
+                self._worked()
         finally:
             overdue.cancel()
 
     def _slow(self, began: float) -> None:
-        words = f"The database has let nobody write for {_SLOW:.0f} seconds, or is very slow."
+        words = f"The database has let nobody write for {_SLOW:.0f} seconds, or is very slow"
         self._seen("waits", began, words, remedy_for("locked"))
 
     def _seen(self, what: str, began: float, words: str, remedy: str) -> None:
         self._since = began if self._since is None else self._since
+        self._well = None
         if self.tell is not None and _now() - self._told.get(what, -_AGAIN) >= _AGAIN:
             self._told[what] = _now()
             self.tell(what, words, remedy)
 
-    def _over(self) -> None:
-        seconds = _now() - (self._since or 0.0)
-        self._since = None
-        self._told.clear()
-        if self.tell is not None:
-            self.tell("back", f"The database is back after {seconds:.0f} seconds.", "")
+    def _worked(self) -> None:
+        now = _now()
+        self._well = now if self._well is None else self._well
+        if now - self._well >= _CALM and self.tell is not None:
+            self.tell("back", f"The database is back after {self._well - (self._since or 0.0):.0f} seconds.", "")
+            self._since = self._well = None
+            self._told.clear()
 
 
 def _now() -> float:
