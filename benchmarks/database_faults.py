@@ -310,7 +310,7 @@ def _one(plan: Plan, score: Score, fault: Fault, made: _Made) -> None:
     with slow_relay(log, plan.slow, plan.seed) as url:
         there = place.with_settings(smtp_url=url)
         edition = prepare(there, plan.letters)
-        with scene(there, log) as seen:
+        with scene(there, log, "--until-idle") as seen:
             theatre = Theatre(seen, plan, score, file, server)
             seen.until_taken(plan.letters // 10)
             cuts = fault(theatre)

@@ -85,10 +85,10 @@ class Scene:
 
 
 @contextmanager
-def scene(place: Installation, relay: Path) -> Iterator[Scene]:
-    """Start a daemon that ends when it is idle; it is ended at the end of the block, whatever happened."""
+def scene(place: Installation, relay: Path, *words: str, code: str | None = None) -> Iterator[Scene]:
+    """Start a daemon; it is ended at the end of the block, whatever happened. `code` is what to run in its place."""
     log = place.home / "daemon.log"
-    made = Scene(place, relay, place.start("--until-idle", log=log), log)
+    made = Scene(place, relay, _other(place, code, log) if code else place.start(*words, log=log), log)
     try:
         yield made
     finally:
@@ -107,3 +107,16 @@ async def without_token(kit: Kit, relay: Path) -> int:
         found = await tx.execute(select(deliveries.c.message_id, deliveries.c.state))
         known = {row[0] for row in found if row[1] in _AT_THE_DOT}
     return len(taken - known)
+
+
+def _other(place: Installation, code: str, log: Path) -> subprocess.Popen[bytes]:
+    """Run a daemon that is broken on purpose: `code` breaks it, and runs it."""
+    with log.open("ab") as written:
+        return subprocess.Popen(
+            [sys.executable, "-c", code, "run", "--no-web"],
+            env=place.environment,
+            cwd=place.home,
+            stdout=written,
+            stderr=written,
+            start_new_session=True,
+        )

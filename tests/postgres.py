@@ -14,6 +14,7 @@ import stat
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -49,10 +50,10 @@ class Postgres:
     _made: int = field(default=0, init=False)
 
     @classmethod
-    def start(cls, *, durable: bool = False) -> Postgres:
+    def start(cls, *, durable: bool = False, options: Sequence[str] = ()) -> Postgres:
         """Set up a cluster and start it (about 0.6 s); raise PostgresUnavailableError where that cannot work.
 
-        A `durable` one has the server's own defaults, as people have them: for figures.
+        A `durable` one has the server's own defaults, as people have them: for figures. `options` are settings beside.
         """
         try:
             pwd.getpwuid(os.geteuid())
@@ -60,7 +61,7 @@ class Postgres:
             msg = f"user id {os.geteuid()} has no entry in the password file, which initdb wants"
             raise PostgresUnavailableError(msg) from None
         folder = Path(tempfile.mkdtemp(prefix="campaign-pg-", dir="/tmp"))
-        server = cls(folder, _readable(_installed(), folder), () if durable else _CARELESS)
+        server = cls(folder, _readable(_installed(), folder), (*(() if durable else _CARELESS), *options))
         try:
             server._initialise()
             server._run()
