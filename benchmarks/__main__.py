@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks import database_faults, import_kills, importing, kills, letters, pace, peers, races, round_trips, scale, signing, wire, year
+from benchmarks import database_faults, import_kills, importing, kills, ledger_stories, letters, pace, peers, races, round_trips, scale, signing, wire, year
 from benchmarks.audit import Score
 from benchmarks.installation import DATABASES
 
@@ -48,12 +48,14 @@ def proof(score: Score) -> None:
 
     Last, let others verify our signatures.
     """
+    """Kill daemons, take databases away, race and tell stories on both, and measure on PostgreSQL, too."""
     for database in DATABASES:
         for daemons in (1, 2):
             kills.prove(kills.Plan(database=database, daemons=daemons, seed=daemons), score)
         import_kills.prove(import_kills.Plan(database=database), score)
         database_faults.prove(database_faults.Plan(database=database), score)
         races.prove(races.Plan(database=database), score)
+        ledger_stories.prove(ledger_stories.Plan(database, 2_000 if database == "sqlite" else 300), score)
     year.measure(score, "postgresql")
     letters.measure(score, "postgresql")
     importing.measure(score, "postgresql")

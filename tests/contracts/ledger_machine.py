@@ -7,29 +7,50 @@ from collections import Counter
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import delete, func, select, update
 
-from campaign.actions import campaigning, freezing, planning, recovering, subscribing, suppressing
+from campaign.actions import (
+    blocking,
+    braking,
+    campaigning,
+    freezing,
+    planning,
+    recovering,
+    resolving,
+    subscribing,
+    suppressing,
+)
 from campaign.actions.committing import Committer, Outcome
 from campaign.actions.outcomes import outcome_of, undotted
+from campaign.actions.resolving import As
 from campaign.domain.campaigns import Definition, Where
 from campaign.domain.consent import SubscriptionState
-from campaign.domain.delivery import LIVE, MOVES, Event, Kind, Policy, State, purpose_key
-from campaign.domain.editions import CampaignEvent, EditionEvent, EditionState
+from campaign.domain.delivery import DOT_PATIENCE, LIVE, MOVES, Event, Kind, Policy, State, purpose_key
+from campaign.domain.editions import CampaignEvent, CampaignState, EditionEvent, EditionState
 from campaign.domain.replies import Answer, Phase, Reply, judge
 from campaign.domain.schedule import EVERYBODY, Plan, Wave
+from campaign.domain.suppressing import parse_target
 from campaign.store import campaigns, editions, ledger, waves
 from campaign.store.audiences import Audience
 from campaign.store.engine import Store
 from campaign.store.ledger import Claim, Claimed, Letter, Token
-from campaign.store.moves import Cause
+from campaign.store.moves import Cause, move
 from campaign.store.presence import presence
+from campaign.store.recovery import RESOLVED
 from campaign.store.schema import METADATA
 from campaign.store.schema.ledger import deliveries, delivery_events
 from campaign.store.schema.people import subscribers, subscriptions
@@ -38,6 +59,7 @@ from tests.builders import Reader, a_kit, some_readers
 from tests.clocks import FrozenClock
 
 PEOPLE: Final = 8
+STEPS: Final = 30
 
 _T = TypeVar("_T")
 _NEXT: Final = {(before, after) for (before, _), after in MOVES.items()}
@@ -78,6 +100,7 @@ class Person:
     key: bytes
     active: bool = True
     never: bool = False
+    erased: bool = False
 
     @property
     def may_receive(self) -> bool:
@@ -110,6 +133,10 @@ class LedgerMachine(RuleBasedStateMachine):
         self.lives = self.alarms = 0
         self.taken: Counter[int] = Counter()
         self.said: dict[int, tuple[Any, ...]] = {}
+        self.braked = False
+        self.at_dot: dict[int, datetime] = {}
+        self.may_doubt: Counter[int] = Counter()
+        """How often each letter had a reason to be doubted: no answer, a death at its dot, a wait beyond patience."""
 
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         return self.runner.run(coroutine)
@@ -143,7 +170,7 @@ class LedgerMachine(RuleBasedStateMachine):
             campaign = await campaigns.find(tx, "news")
             assert campaign is not None
             await campaigns.advance(tx, campaign, CampaignEvent.APPROVE, now)
-            self.campaign_id = campaign.id
+            self.campaign_id, self.list_id = campaign.id, list_id
             self.plan = Plan("every", "2027-06-01", "2027-06-01", now, now, now + timedelta(hours=6))
             [self.edition_id] = await editions.plan(tx, (campaign.id, "news"), [self.plan], now)
 
@@ -198,14 +225,62 @@ class LedgerMachine(RuleBasedStateMachine):
         e = delivery_events.c
         async with self.store.read() as tx:
             before = (await tx.execute(select(func.max(e.id)))).scalar_one() or 0
+        late = self.clock.now() - DOT_PATIENCE
+        self.may_doubt.update(id_ for worker in self.workers for id_ in worker.granted if self.at_dot[id_] < late)
         await recovering.recover(self.kit)
         dots = select(e.to_state).where(e.id > before, e.from_state == State.OFFERED).distinct()
         async with self.store.read() as tx:
             assert {*(await tx.execute(dots)).scalars()} <= {State.IN_DOUBT}
 
+    @rule(on=st.booleans(), by_claim=st.booleans())
+    def somebody_pulls_the_brake_or_takes_it_off(self, on: bool, by_claim: bool) -> None:
+        """Whoever does it twice changes nothing; while it is on, whoever claims gets nothing."""
+        changed = self.run(braking.pull(self.kit))[1] if on else self.run(braking.release(self.kit)) is not None
+        assert changed is (on is not self.braked)
+        self.braked = on
+        if by_claim:
+            self.claim(0, limit=2, service=False)
+            self.claim(1, limit=2, service=True)
+
+    @rule(decision=st.sampled_from(As))
+    def an_operator_decides_about_doubts(self, decision: As) -> None:
+        if decision is As.RESEND and self.state() is EditionState.CANCELLED:
+            return
+        doubted = self.run(resolving.in_doubt(self.kit, self.edition_id))
+        resolved = self.run(resolving.resolve(self.kit, self.edition_id, decision))
+        assert resolved.settled + resolved.left == doubted
+        assert decision is As.RESEND or not resolved.left
+
+    @rule(policy=st.sampled_from(Policy))
+    def the_policy_changes(self, policy: Policy) -> None:
+        self.run(self._redefine(policy))
+
+    async def _redefine(self, policy: Policy) -> None:
+        async with self.store.begin() as tx:
+            campaign = await campaigns.find(tx, "news")
+            assert campaign is not None
+            changed = campaign.definition.changed({"policy": policy.value})
+            await campaigns.redefine(tx, campaign, changed, [self.list_id], self.clock.now())
+
+    async def _campaign(self) -> CampaignState:
+        async with self.store.read() as tx:
+            found = await campaigns.find(tx, "news")
+        assert found is not None
+        return found.state
+
+    @rule(what=st.sampled_from(["pause", "resume"]))
+    def an_operator_holds_the_whole_campaign(self, what: str) -> None:
+        state = self.run(self._campaign())
+        if what == "pause" and state is CampaignState.ACTIVE:
+            self.run(campaigning.pause(self.kit, "news"))
+        elif what == "resume" and state is CampaignState.PAUSED:
+            self.run(campaigning.resume(self.kit, "news"))
+
     @rule(what=st.sampled_from(["plan", "pause", "resume", "cancel", "sweep", "alarm"]), sure=_seldom)
     def an_operator_acts(self, what: str, sure: bool) -> None:
         state = self.state()
+        if what == "resume" and self.run(self._campaign()) is not CampaignState.ACTIVE:
+            return
         if what == "plan":
             assert not self.run(self._plan()), "I7: one edition, however often planned"
         elif what == "pause" and state in {EditionState.READY, EditionState.SENDING}:
@@ -261,10 +336,17 @@ class LedgerMachine(RuleBasedStateMachine):
             person.never = True
         elif what == "is erased":
             self.run(suppressing.erase(self.kit, person.reader.address))
-            person.active, person.never = False, True
+            person.active, person.never, person.erased = False, True, True
         elif not person.never:
             self.run(self._join(person))
             person.active = True
+
+    @rule(sure=st.integers(0, 19).map(lambda dice: dice == 19))
+    def a_domain_is_blocked(self, sure: bool) -> None:
+        if sure:
+            self.run(blocking.add(self.kit, parse_target("@example.org")))
+            for person in self.people:
+                person.never = True
 
     async def _leave_unnoticed(self, person: Person) -> None:
         who = select(subscribers.c.id).where(subscribers.c.address_key == person.key).scalar_subquery()
@@ -293,6 +375,7 @@ class LedgerMachine(RuleBasedStateMachine):
             await waves.open_due(tx, now)
             wanted = Claim(worker.name, None if service else self.edition_id, limit)
             letters, _ = await ledger.claim(tx, wanted, now)
+        assert not (letters and self.braked), "I5: while the brake is on nothing is claimed"
         for letter in letters:
             if letter.valid_until <= now:
                 await worker.committer.settle(Outcome(Event.EXPIRE, letter.id, letter.claim_no, Cause(now)))
@@ -326,9 +409,15 @@ class LedgerMachine(RuleBasedStateMachine):
             del worker.claimed[letter.id]
             if letter.id in granted:
                 worker.granted[letter.id] = letter
+                self.at_dot[letter.id] = self.clock.now()
             else:
                 worker.committer.let_go(letter.id, letter.claim_no)
         await self._written(worker)
+        for letter in letters:
+            row = await self._row(letter.id)
+            if letter.id not in granted and row.claim_no == letter.claim_no and row.state in LIVE:
+                back = (State.QUEUED, letter.attempts - 1)
+                assert (row.state, row.attempts) == back, "what got no token goes back, and is not charged"
 
     async def _row(self, id_: int) -> Any:
         async with self.store.read() as tx:
@@ -337,6 +426,7 @@ class LedgerMachine(RuleBasedStateMachine):
     async def _may_go(self, worker: Worker, letter: Claimed) -> bool:
         row, edition = await self._row(letter.id), await self._edition()
         mine = row.state is State.CLAIMED and (row.owner, row.claim_no) == (worker.name, letter.claim_no)
+        mine = mine and not self.braked
         if letter.kind is not Kind.EDITION:
             return mine
         [person] = [person for person in self.people if person.key == row.address_key]
@@ -374,6 +464,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if answer is None:
             self.run(_settle(worker.committer, undotted(self.kit, letter)))
             return
+        self.may_doubt[letter.id] += answer.reply is None
         self.taken[letter.id] += unheard if answer.reply is None else answer.reply.code // 100 == 2
         self.run(self._answered(worker, letter, answer))
 
@@ -388,12 +479,30 @@ class LedgerMachine(RuleBasedStateMachine):
         for person in self.people:
             person.never = person.never or person.key == outcome.bounced
 
+    @rule(which=_picks, bounced=st.booleans())
+    def evidence_comes_late(self, which: int, bounced: bool) -> None:
+        """A delivery status notification says what the relay knows: of a doubt, or that no mailbox took it after all."""
+        self.run(self._evidence(which, bounced=bounced))
+
+    async def _evidence(self, which: int, *, bounced: bool) -> None:
+        state = State.ACCEPTED if bounced else State.IN_DOUBT
+        async with self.store.begin() as tx:
+            found = await tx.execute(select(deliveries.c.id).where(deliveries.c.state == state).order_by("id"))
+            letters = list(found.scalars())
+            if not letters:
+                return
+            id_ = letters[which % len(letters)]
+            cause = Cause(self.clock.now(), reason="notification")
+            event = Event.BOUNCE if bounced else (Event.ACCEPT if self.taken[id_] else Event.REFUSE)
+            assert await move(tx, event, state, deliveries.c.id == id_, cause) == [id_]
+
     @rule(number=_workers, unheard=st.integers(0, 2**8 - 1), noticed=st.booleans())
     def worker_dies(self, number: int, unheard: int, noticed: bool) -> None:
         """It dies at the dot of all it has a token for; some of them the relay took, and nobody was told."""
         worker = self.workers[number]
         for bit, id_ in enumerate(worker.granted):
             self.taken[id_] += unheard >> bit & 1
+        self.may_doubt.update([*worker.granted])
         self.run(_die(worker))
         self.workers[number] = self.run(self._born())
         if noticed:
@@ -421,9 +530,14 @@ class LedgerMachine(RuleBasedStateMachine):
         resent = Counter(
             one.delivery_id for one in events if one.from_state is State.IN_DOUBT and one.to_state is State.QUEUED
         )
+        doubts = Counter(one.delivery_id for one in events if one.to_state is State.IN_DOUBT)
+        erased = {person.key for person in self.people if person.erased}
         for id_, row in rows.items():
+            assert doubts[id_] <= self.may_doubt[id_], "I4: no doubt without a fault"
+            assert row.address_key not in erased or row.address_sealed is row.name_sealed is None, "erased is erased"
             assert self.taken[id_] <= 1 + resent[id_], "I3: at most once, and once more for each doubt resolved so"
-            assert row.state is not State.ACCEPTED or self.taken[id_], "I2: accepted only what was taken"
+            sure = self.taken[id_] or row.reason == RESOLVED
+            assert row.state is not State.ACCEPTED or sure, "I2: accepted is what was taken, or a named person's word"
             assert 0 <= row.attempts <= self.attempts, "I10: attempts are counted, and end"
             said = (row.message_id, row.date, row.variant)
             assert row.message_id is None or self.said.setdefault(id_, said) == said, "one Message-ID for all attempts"
@@ -458,10 +572,15 @@ class LedgerMachine(RuleBasedStateMachine):
     async def _everything_ends(self) -> None:
         """I6 and I10: whatever happened, days later every letter has its final state, or a doubt that is held."""
         for number, worker in enumerate(self.workers):
+            self.may_doubt.update([*worker.granted])
             await _die(worker)
             self.workers[number] = await self._born()
         while (await self._edition()).state in {EditionState.PLANNED, EditionState.FREEZING}:
             await self._freeze()
+        await braking.release(self.kit)
+        self.braked = False
+        if await self._campaign() is CampaignState.PAUSED:
+            await campaigning.resume(self.kit, "news")
         if (await self._edition()).state is EditionState.PAUSED:
             await campaigning.resume(self.kit, self.edition_id)
         self.clock.advance(timedelta(hours=60))
@@ -490,3 +609,28 @@ async def _die(worker: Worker) -> None:
     worker.running.cancel()
     await asyncio.gather(worker.running, return_exceptions=True)
     await worker.alive.aclose()
+
+
+def tell_stories(url: str, home: Path, count: int, number: int | None = None) -> int:
+    """Play so many stories on the database at `url`; raise the shortest that breaks a promise, else say how many ended.
+
+    The same `number` tells the same stories.
+    """
+    told = 0
+
+    class Counted(LedgerMachine):
+        def teardown(self) -> None:
+            nonlocal told
+            super().teardown()
+            told += 1
+
+    def story() -> Counted:
+        return Counted(url, home)
+
+    quiet = list(HealthCheck)
+    chosen = settings(max_examples=count, stateful_step_count=STEPS, deadline=None, suppress_health_check=quiet)
+    if number is not None:
+        chosen = settings(chosen, database=None)
+        story = seed(number)(story)
+    run_state_machine_as_test(story, settings=chosen)
+    return told

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import select, true
 
 from campaign.actions import recovering
+from campaign.actions.resolving import As
 from campaign.domain.delivery import Event, Policy
 from campaign.store import ledger, moves, recovery
 from campaign.store.engine import Transaction
 from campaign.store.moves import Cause, Held, Only, Step, move, move_held
 from campaign.store.schema.ledger import deliveries
-from tests.contracts.ledger_machine import AT_THE_DOT, BEFORE_THE_DOT, LedgerMachine
+from tests.contracts.ledger_machine import AT_THE_DOT, BEFORE_THE_DOT, LedgerMachine, tell_stories
 from tests.programs import CI
 
 STORIES = 25 if CI else 8
-STEPS = 30
 
 
 def test_no_story_breaks_a_promise(database_url: str, home: Path) -> None:
-    stories = settings(
-        max_examples=STORIES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck)
-    )
-    run_state_machine_as_test(lambda: LedgerMachine(database_url, home), settings=stories)
+    tell_stories(database_url, home, STORIES)
 
 
 # --- The net can catch: stories that we did think of, told of a sound ledger and of one that was broken for them ---
@@ -74,6 +70,40 @@ def and_its_death_is_noticed(machine: LedgerMachine) -> None:
     machine.recover()
 
 
+def the_brake_is_pulled(machine: LedgerMachine) -> None:
+    machine.claim(0, limit=8, service=False)
+    machine.somebody_pulls_the_brake_or_takes_it_off(on=True, by_claim=False)
+    machine.ask_for_tokens(0, count=8)
+
+
+def somebody_claims_under_the_brake(machine: LedgerMachine) -> None:
+    machine.an_operator_acts("alarm", sure=True)
+    machine.somebody_pulls_the_brake_or_takes_it_off(on=True, by_claim=True)
+
+
+def letters_fly_and_nothing_is_wrong(machine: LedgerMachine) -> None:
+    machine.claim(0, limit=8, service=False)
+    machine.ask_for_tokens(0, count=8)
+    machine.recover()
+
+
+def a_named_person_decides(machine: LedgerMachine) -> None:
+    """Nobody took the letters, as it happens, but somebody says so and stands for it."""
+    machine.claim(0, limit=8, service=False)
+    machine.ask_for_tokens(0, count=8)
+    machine.worker_dies(0, unheard=0, noticed=True)
+    machine.an_operator_decides_about_doubts(As.ACCEPTED)
+
+
+def somebody_who_got_a_letter_is_erased(machine: LedgerMachine) -> None:
+    machine.carry(0, [(AT_THE_DOT[0], False)] * 4)
+    machine.somebody(0, "is erased")
+
+
+async def nothing(*_: object, **__: object) -> None:
+    """Forget to do it."""
+
+
 async def back_to_the_queue(tx: Transaction, event: Event, *rest: Any) -> Any:
     return await move(tx, Event.DEFER if event is Event.DOUBT else event, *rest)
 
@@ -92,6 +122,16 @@ STORIES_AND_FAULTS = [
     ),
     pytest.param(and_its_letters_go_on, recovery, "move", back_to_the_queue, id="a letter taken, and sent once more"),
     pytest.param(and_its_death_is_noticed, recovery, "move", back_to_the_queue, id="a dot that nobody doubts"),
+    pytest.param(the_brake_is_pulled, ledger, "brake_is_off", true, id="a token under the brake"),
+    pytest.param(somebody_claims_under_the_brake, ledger, "brake_is_off", true, id="a claim under the brake"),
+    pytest.param(the_brake_is_pulled, ledger, "let_go", nothing, id="a letter that nobody hands back"),
+    pytest.param(
+        letters_fly_and_nothing_is_wrong, recovering, "DOT_PATIENCE", timedelta(-1), id="a doubt without a fault"
+    ),
+    pytest.param(a_named_person_decides, recovery, "RESOLVED", "policy", id="accepted, and nobody stands for it"),
+    pytest.param(
+        somebody_who_got_a_letter_is_erased, ledger, "forget_person", nothing, id="an erased person in the ledger"
+    ),
 ]
 
 
@@ -100,7 +140,7 @@ def test_a_broken_ledger_is_caught(
     story: Callable[[LedgerMachine], None],
     module: ModuleType,
     what: str,
-    broken: Callable[..., Any],
+    broken: object,
     database_url: str,
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -127,5 +167,5 @@ def test_a_broken_ledger_is_caught(
 
 def forget_statements() -> None:
     """Statements are built once, from whatever the rules are then."""
-    for built in (moves._append, moves._name_held, moves._update_held):
+    for built in (moves._append, moves._name_held, moves._update_held, ledger._claim):
         built.cache_clear()
