@@ -191,7 +191,7 @@ class _Racer:
 
     async def _fire(self, kit: Kit) -> None:
         """One arm: a random moment, an act from the deck, another moment."""
-        while self._deck and await self._live(kit):
+        while await self._live(kit) and self._deck:
             act = self._deck.pop()
             await asyncio.sleep(self._dice.uniform(0, 0.04))
             await act(kit)

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 )
 def test_letters_wait_for_a_database_that_is_away(database: str, fault: str) -> None:
     score = Score()
-    plan = database_faults.Plan(database=database, letters=300, seconds=1.5, times=1, only=fault, seed=3)
+    plan = database_faults.Plan(database=database, letters=200, seconds=1.0, times=1, only=fault, seed=3)
     try:
         database_faults.prove(plan, score)
     except PostgresUnavailableError as error:
