@@ -21,6 +21,7 @@ from campaign.domain.replies import Answer, Phase, Reason, Scope, Verdict, judge
 from campaign.domain.replies import Outcome as Judged
 from campaign.logs import get_log
 from campaign.mail.transport import Conversation, Envelope, TransportFault
+from campaign.store.engine import DatabaseAway
 from campaign.store.ledger import Claimed
 from campaign.store.moves import Cause
 from campaign.store.tokens import Token
@@ -137,7 +138,8 @@ class Carrier:
         try:
             answer = await conversation.deliver(envelope, filled.body, before_dot, self._upcoming)
         except Exception as error:  # noqa: BLE001 -- nothing was settled: what is offered stays so, and becomes a doubt
-            _log.error("token_failed", delivery=letter.id, error=str(error))
+            told = _log.info if isinstance(error, DatabaseAway) else _log.error
+            told("token_failed", delivery=letter.id, error=str(error))
             if tokenless:
                 self._lane.end_drain()  # what is in hand goes back, instead of meeting the same fault letter by letter
                 self._committer.note(undotted(self._kit, letter))

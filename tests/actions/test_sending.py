@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -19,9 +20,10 @@ from campaign.domain.delivery import State
 from campaign.domain.replies import Answer, Phase, Reply
 from campaign.mail.transport import BeforeDot, Envelope, Upcoming
 from campaign.store import relays
-from campaign.store.engine import Store
+from campaign.store.engine import DatabaseAway, Store
 from campaign.store.ledger import Token
 from campaign.store.schema.ledger import deliveries, delivery_replies
+from campaign.store.writer import Writer
 from tests.builders import a_kit, some_readers
 
 
@@ -194,3 +196,41 @@ async def test_the_brake_sends_all_that_is_in_hand_back_and_says_so_once(store: 
             assert await post.drain(asyncio.Event()) == 19
     assert [log["event"] for log in logs if log["event"].startswith("brake")][-2:] == ["brake_is_on", "brake_is_off"]
     assert {*await states(kit)} == {State.ACCEPTED}
+
+
+class Orphan(Relay):
+    """The database goes away while its second letter is on the wire, and comes back a while later."""
+
+    away = False
+
+    async def deliver(
+        self, envelope: Envelope, body: bytes, before_dot: BeforeDot, upcoming: Upcoming | None = None
+    ) -> Answer:
+        self.delivered += 1
+        if self.delivered == 2:
+            self.away = True
+            asyncio.get_running_loop().call_later(0.3, setattr, self, "away", False)
+        return await super().deliver(envelope, body, before_dot, upcoming)
+
+
+async def test_a_database_that_goes_away_ends_the_drain_and_charges_nobody(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Writer.run
+
+    async def run(self: Writer, work: Any) -> Any:
+        if relay.away:
+            raise DatabaseAway("It is gone.", remedy="Wait.")
+        return await real(self, work)
+
+    monkeypatch.setattr(Writer, "run", run)
+    relay = Orphan(YES)
+    kit = await a_sending_kit(store, home, relay, people=20)
+    with capture_logs() as logs:
+        await drain(kit)
+    assert await states(kit) == [State.ACCEPTED] * 20
+    assert len(relay.dots) == len(set(relay.dots)) == 20
+    assert relay.delivered == 21, "no other letter was proposed in vain"
+    async with kit.store.read() as tx:
+        assert {*(await tx.execute(select(deliveries.c.attempts))).scalars()} == {1}
+    assert not [log for log in logs if log["log_level"] == "error"], "the store tells it once for all"

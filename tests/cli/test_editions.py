@@ -295,3 +295,12 @@ def test_the_brake_holds_everything_until_it_is_taken_off(approved: Typist, rela
     assert approved.read("status")["brake"] is None
     assert send_what_is_due(approved.home).returncode == 0
     assert relay.caught == READERS
+
+
+def test_a_daemon_that_is_started_while_the_database_is_away_says_so_and_ends(made: Path) -> None:
+    settle(made, CAMPAIGN_DATABASE_URL="postgresql://campaign@127.0.0.1:1/nothing")
+    done = send_what_is_due(made)
+    assert done.returncode == 1
+    assert "The database cannot be used" in done.stderr
+    assert "Check CAMPAIGN_DATABASE_URL" in done.stderr
+    assert "Traceback" not in done.stderr
