@@ -44,11 +44,10 @@ def bench(score: Score) -> None:
 
 
 def proof(score: Score) -> None:
-    """Kill daemons on both databases, one and two at a time, and measure on PostgreSQL what `bench` does on SQLite.
+    """Kill daemons, take databases away, race and tell stories on both, and measure on PostgreSQL as on SQLite.
 
     Last, let others verify our signatures.
     """
-    """Kill daemons, take databases away, race and tell stories on both, and measure on PostgreSQL, too."""
     for database in DATABASES:
         for daemons in (1, 2):
             kills.prove(kills.Plan(database=database, daemons=daemons, seed=daemons), score)
