@@ -12,7 +12,22 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks import database_faults, import_kills, importing, kills, ledger_stories, letters, pace, peers, races, round_trips, scale, signing, wire, year
+from benchmarks import (
+    database_faults,
+    import_kills,
+    importing,
+    kills,
+    ledger_stories,
+    letters,
+    pace,
+    peers,
+    races,
+    round_trips,
+    scale,
+    signing,
+    wire,
+    year,
+)
 from benchmarks.audit import Score
 from benchmarks.installation import DATABASES
 

@@ -17,7 +17,7 @@ from campaign.actions.kit import Kit
 from campaign.actions.reporting import Count
 from campaign.domain.delivery import LIVE, State
 from campaign.domain.editions import EditionState
-from campaign.store import paces, progress, relays
+from campaign.store import brakes, paces, progress, relays
 from campaign.store.engine import Transaction
 from campaign.store.paces import Pace
 from campaign.store.presence import living
@@ -35,6 +35,7 @@ class Why(StrEnum):
     """Why letters wait, or what keeps them all."""
 
     NO_DAEMON = "no daemon is running"
+    BRAKED = "the brake is on"
     RELAY_PAUSED = "the relay is paused"
     RESTING = "the relay rests"
     DOMAIN_PAUSED = "the domain is paused"
@@ -224,6 +225,8 @@ def _span(counts: Iterable[Count], now: datetime) -> float:
 async def _keeping(tx: Transaction, now: datetime, *, attended: bool) -> list[Wait]:
     """Name what keeps everything, or all that would go one way."""
     found = [] if attended else [Wait(Why.NO_DAEMON)]
+    if (brake := await brakes.find(tx)) is not None:
+        found.append(Wait(Why.BRAKED, who=brake.pulled_by, words=brake.because))
     for relay in await relays.every(tx):
         if not relay.is_open(now):
             why = Why.RELAY_PAUSED if relay.paused_by else Why.RESTING

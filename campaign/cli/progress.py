@@ -77,7 +77,7 @@ def _say_one(target: str, *, domains: bool, json: bool) -> None:
 
     counts, resting, (alerts, brake), spread = with_kit(gather)
     if json:
-        found = {"editions": [one.row() for one in counts], "relays": _relay_rows(resting)}
+        found: dict[str, Any] = {"editions": [one.row() for one in counts], "relays": _relay_rows(resting)}
         found |= {"alerts": [one.row() for one in alerts], "brake": brake_row(brake) or None}
         by = zip(("by_relay", "by_domain"), spread or (), strict=False)
         as_json(found | {name: [{"name": one.name, **one.by_state} for one in rows] for name, rows in by})

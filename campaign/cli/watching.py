@@ -45,7 +45,9 @@ _DOMAINS: Final = 10
 _REASONS: Final = 10
 _BELOW: Final = 3
 """Lines that stand beneath everything else on a screen: the last one, the cursor's, and one to spare."""
-_KEEPING: Final = frozenset({Why.NO_DAEMON, Why.RELAY_PAUSED, Why.RESTING, Why.DOMAIN_PAUSED, Why.SLOWED, Why.PAUSED})
+_KEEPING: Final = frozenset(
+    {Why.NO_DAEMON, Why.BRAKED, Why.RELAY_PAUSED, Why.RESTING, Why.DOMAIN_PAUSED, Why.SLOWED, Why.PAUSED}
+)
 """What somebody may have to do something about."""
 
 
@@ -166,6 +168,7 @@ def wait_words(wait: Wait) -> str:
 
 _SENTENCES: Final[Mapping[Why, str]] = {
     Why.NO_DAEMON: "No daemon is running, so nothing is sent. Start one: campaign run",
+    Why.BRAKED: "{who} pulled the brake{said}. To go on: campaign brake off",
     Why.RELAY_PAUSED: "The relay {who} is paused{said}",
     Why.RESTING: "The relay {who} rests until {until}{said}",
     Why.DOMAIN_PAUSED: "Nothing goes to {who} until {until}{said}",

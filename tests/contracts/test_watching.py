@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, update
 
-from campaign.actions import reporting
+from campaign.actions import braking, reporting
 from campaign.actions.kit import Kit
 from campaign.actions.watching import Look, Watch, Why
+from campaign.cli.watching import wait_words
 from campaign.domain.delivery import LIVE, Event, State
 from campaign.domain.editions import EditionEvent
 from campaign.domain.errors import NotFound
@@ -174,6 +175,14 @@ async def test_a_look_says_who_keeps_everything(kit: Kit, clock: FrozenClock) ->
     )
     clock.advance(timedelta(minutes=1))
     assert Why.RESTING not in {wait.why for wait in (await watch.look()).waits}
+
+
+async def test_a_look_says_who_pulled_the_brake_and_why(kit: Kit) -> None:
+    await at_three_domains(kit)
+    await braking.pull(kit, "the wrong list")
+    _, brake, *_ = (await Watch(kit).look()).waits
+    assert (brake.why, brake.who, brake.words) == (Why.BRAKED, "local:test", "the wrong list")
+    assert wait_words(brake) == "local:test pulled the brake: the wrong list. To go on: campaign brake off"
 
 
 async def test_a_look_says_what_was_paused_or_slowed_by_whom(kit: Kit, clock: FrozenClock) -> None:
