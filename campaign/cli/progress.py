@@ -114,8 +114,8 @@ def _say_everything(*, json: bool) -> None:
 
     now, found, resting, (alerts, brake) = with_kit(gather)
     if json:
-        rows = {"campaigns": [_overview_row(one) for one in found], "relays": _relay_rows(resting)}
-        as_json(rows | {"alerts": [one.row() for one in alerts], "brake": brake_row(brake) or None})
+        whole: dict[str, Any] = {"campaigns": [_overview_row(one) for one in found], "relays": _relay_rows(resting)}
+        as_json(whole | {"alerts": [one.row() for one in alerts], "brake": brake_row(brake) or None})
         return
     rows = [(one.campaign.slug, one.campaign.state.value, *_figures(one, now)) for one in found]
     columns = ("campaign", "state", "editions sent", "letters accepted", "waiting", "next")
