@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,18 +104,42 @@ def relay_log(path: Path) -> Taken:
         return Counter(tuple(line.split()) for line in lines)  # type: ignore[misc]  # two words a line
 
 
-def compare(score: Score, rows: Sequence[dict[str, Any]], taken: Taken) -> None:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a comparison found: letters lost, letters that were taken once too often, and doubts (of these taken)."""
+
+    lost: int
+    doubled: int
+    in_doubt: int
+    doubts_taken: int
+
+
+def compare(
+    score: Score, rows: Sequence[dict[str, Any]], taken: Taken, doubts: Mapping[int, tuple[int, int]] | None = None
+) -> Found:
     """Check rows of `campaign deliveries list --json` against what the relay took.
 
-    Accepted letters were taken exactly once, letters in doubt at most once, all others never, and nothing was taken
-    that the ledger does not know.
+    Accepted letters were taken, letters that were never in doubt only if they are accepted, all of them once at most
+    and once more for each time they were sent again out of doubt; and nothing was taken that the ledger does not know.
+    `doubts` says for a letter how often it was in doubt and sent again; without it, by its state, and never.
     """
-    known = {(row["message_id"], row["address"]): row["state"] for row in rows if row["message_id"]}
-    times = {state: Counter(taken[key] for key, s in known.items() if s == state) for state in set(known.values())}
-    accepted, in_doubt = times.get("accepted", Counter()), times.get("in_doubt", Counter())
-    others: Counter[int] = sum((c for s, c in times.items() if s not in {"accepted", "in_doubt"}), Counter())
-    score.check("lost (accepted in the ledger, never taken)", accepted[0])
-    score.check("doubled (taken more than once)", sum(n - 1 for n in taken.values() if n > 1))
-    score.check("taken, but neither accepted nor in doubt", sum(n for times, n in others.items() if times))
+    known = {(row["message_id"], row["address"]): row for row in rows if row["message_id"]}
+    again = {} if doubts is None else {id_: resent for id_, (_, resent) in doubts.items()}
+    held = [taken[key] for key, row in known.items() if row["state"] == "in_doubt"]
+    lost = sum(row["state"] == "accepted" and not taken[key] for key, row in known.items())
+    extra = {key: times - 1 for key, times in taken.items() if times > 1}
+    score.check("lost (accepted in the ledger, never taken)", lost)
+    if doubts is None or not any(again.values()):
+        score.check("doubled (taken more than once)", sum(extra.values()))
+    else:
+        score.at_most("doubled, among letters sent again out of doubt", sum(extra.values()), sum(again.values()))
+        unasked = sum(times > again.get(known[key]["id"], 0) for key, times in extra.items() if key in known)
+        score.check("doubled more often than sent again out of doubt", unasked)
+    unheard = [row for key, row in known.items() if taken[key] and row["state"] not in {"accepted", "in_doubt"}]
+    if doubts is not None:
+        unheard = [row for row in unheard if not doubts.get(row["id"], (0, 0))[0]]
+    score.check("taken, but neither accepted nor in doubt", len(unheard))
     score.check("taken, but unknown to the ledger", sum(key not in known for key in taken))
-    print(f"       in doubt and taken: {in_doubt[1]}, in doubt and not taken: {in_doubt[0]}", flush=True)
+    found = Found(lost, sum(extra.values()), len(held), sum(map(bool, held)))
+    print(f"       in doubt and taken: {found.doubts_taken}, in doubt and not taken: {held.count(0)}", flush=True)
+    return found

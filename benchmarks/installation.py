@@ -20,7 +20,7 @@ from pathlib import Path
 from select import select as ready
 from typing import Any, Final
 
-from sqlalchemy import insert, literal, select
+from sqlalchemy import func, insert, literal, select
 
 from campaign import bootstrap
 from campaign.actions.kit import Kit
@@ -197,12 +197,16 @@ async def fill_list(
     zones: Sequence[str | None] = (None,),
     address: Callable[[int], Address] = reader,
 ) -> None:
-    """Put `count` readers on a list, sealed and keyed as an import does it, in chunks of one transaction each."""
+    """Put `count` new readers on a new list, sealed and keyed as an import does it, in chunks of one transaction each.
+
+    `address` gives the address of each by its number, from 1.
+    """
     now = kit.clock.now()
     async with kit.store.begin() as tx:
         row = {"slug": slug, "name": slug.title(), "opt_in": OptIn.SINGLE, "visibility": Visibility.PRIVATE}
         made = await tx.execute(insert(lists).values(**row, created_at=now).returning(lists.c.id))
         list_id = made.scalar_one()
+        there = (await tx.execute(select(func.coalesce(func.max(subscribers.c.id), 0)))).scalar_one()
     shared = {"key_version": 1, "created_at": now, "changed_at": now}
     for first in range(1, count + 1, _CHUNK):
         numbers = range(first, min(first + _CHUNK, count + 1))
@@ -212,8 +216,10 @@ async def fill_list(
     joined = {"list_id": list_id, "state": SubscriptionState.ACTIVE.value, "joined_at": now, "confirmed_at": now}
     values = [literal(value, subscriptions.c[name].type) for name, value in joined.items()]
     async with kit.store.begin() as tx:
-        everybody = select(subscribers.c.id, *values).order_by(subscribers.c.id)
-        await tx.execute(insert(subscriptions).from_select(["subscriber_id", *joined], everybody))
+        new = select(subscribers.c.id, *values).where(subscribers.c.id > there).order_by(subscribers.c.id)
+        await tx.execute(insert(subscriptions).from_select(["subscriber_id", *joined], new))
+    for table in (subscribers, subscriptions):  # as autovacuum does within a minute
+        await kit.store.vacuum(table.name)
 
 
 def _person(kit: Kit, number: int, address: Address) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from benchmarks.installation import DATABASES, Installation, fill_list, installa
 from benchmarks.sink import sink, source
 from campaign.actions import campaigning, planning, reporting
 from campaign.domain.campaigns import Definition
+from campaign.domain.delivery import Policy
 
 LETTERS: Final = 10_000
 _LOOK: Final = 0.1
@@ -34,13 +35,13 @@ class Watch:
     memory: float = 0.0
 
 
-def prepare(place: Installation, letters: int) -> str:
-    """Put readers on a list and plan an extra edition for them; return the edition's id."""
+def prepare(place: Installation, letters: int, policy: Policy = Policy.HOLD) -> str:
+    """Put readers on a list and plan an extra edition for them, with a policy for doubts; return the edition's id."""
 
     async def fill() -> str:
         async with place.kit() as kit:
             await fill_list(kit, letters)
-            await campaigning.create(kit, "digest", DIGEST)
+            await campaigning.create(kit, "digest", replace(DIGEST, policy=policy))
             await campaigning.approve(kit, "digest")
             return str((await planning.send_now(kit, "digest", "measured")).id)
 

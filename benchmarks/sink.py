@@ -45,8 +45,11 @@ class Sink:
 
 
 @contextmanager
-def sink(*, keep: bool = True) -> Iterator[Sink]:
-    """Run an smtp-sink that keeps what it takes in a file until the end of the block, or (faster) keeps nothing."""
+def sink(*options: str, keep: bool = True) -> Iterator[Sink]:
+    """Run an smtp-sink that keeps what it takes in a file until the end of the block, or (faster) keeps nothing.
+
+    `options` are its own, by which it fails (see `man smtp-sink`).
+    """
     found = program("smtp-sink")
     if found is None:
         msg = "smtp-sink is not installed (Debian: apt-get install postfix)."
@@ -57,7 +60,7 @@ def sink(*, keep: bool = True) -> Iterator[Sink]:
         dump, port = folder / "taken", free_port()
         nobody = ["-u", "nobody"] if os.geteuid() == 0 else []
         keeping = ["-D", str(dump)] if keep else []
-        running = subprocess.Popen([found, "-4", *nobody, *keeping, f"127.0.0.1:{port}", "1000"])
+        running = subprocess.Popen([found, "-4", *nobody, *keeping, *options, f"127.0.0.1:{port}", "1000"])
         try:
             wait_for(port)
             yield Sink(port, dump)

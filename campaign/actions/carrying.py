@@ -15,7 +15,7 @@ from campaign.actions.desk import Desk, Made
 from campaign.actions.filling import Filled
 from campaign.actions.lanes import Lane
 from campaign.actions.outcomes import failed, outcome_of, refused, undotted
-from campaign.domain.delivery import Event
+from campaign.domain.delivery import TOKEN_LIFE, Event
 from campaign.domain.message import LetterRefused
 from campaign.domain.replies import Answer, Phase, Reason, Scope, Verdict, judge
 from campaign.domain.replies import Outcome as Judged
@@ -30,6 +30,14 @@ _log = get_log()
 _LETTERS_PER_CONNECTION: Final = 1_000
 _SECONDS_PER_CONNECTION: Final = 300.0
 _AT_RECIPIENT: Final = frozenset({Phase.RCPT, Phase.DATA, Phase.BODY})
+
+
+class TokenTooOld(Exception):
+    """The token came, but this process or its machine stood still: by now the letter may be another worker's."""
+
+    def __str__(self) -> str:
+        """Say so."""
+        return "the token is too old, no dot is written"
 
 
 class Carrier:
@@ -127,13 +135,16 @@ class Carrier:
 
         async def before_dot() -> bool:
             nonlocal tokenless
-            asked = self._committer.token(_token(letter, filled, self._lane.name))
+            asked, since = self._committer.token(_token(letter, filled, self._lane.name)), self._kit.clock.now()
             self._look_ahead()
             try:
-                return await asked
+                granted = await asked
+                if granted and self._kit.clock.now() - since > TOKEN_LIFE:
+                    raise TokenTooOld
             except Exception:
                 tokenless = True
                 raise
+            return granted
 
         try:
             answer = await conversation.deliver(envelope, filled.body, before_dot, self._upcoming)

@@ -6,11 +6,13 @@ from campaign.actions.kit import Kit
 from campaign.domain.delivery import DOT_PATIENCE, LEASE
 from campaign.logs import get_log
 from campaign.store import recovery
+from campaign.store.engine import repeated
 from campaign.store.presence import is_dead
 
 _log = get_log()
 
 
+@repeated
 async def recover(kit: Kit, alive: str | None = None) -> tuple[int, int]:
     """Return letters of dead owners to the queue (claimed) or into doubt (offered), then apply the policies.
 
@@ -36,6 +38,7 @@ async def recover(kit: Kit, alive: str | None = None) -> tuple[int, int]:
     return released, doubted
 
 
+@repeated
 async def recover_owner(kit: Kit, owner: str) -> tuple[int, int]:
     """Bring back everything one owner held, because it is dead or is about to end."""
     async with kit.store.begin() as tx:

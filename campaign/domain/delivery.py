@@ -134,6 +134,11 @@ LEASE: Final = timedelta(minutes=30)
 """How long a living worker may sit on a claimed letter before another one may take it. Its token fences it off."""
 DOT_PATIENCE: Final = timedelta(minutes=11)
 """A reply to the dot is awaited for 10 minutes (RFC 5321, 4.5.3.2.6); a minute later an offered letter is in doubt."""
+TOKEN_LIFE: Final = timedelta(seconds=45)
+"""How old a token may be when its dot is written. A worker that was stopped in between may have lost the letter.
+
+With the ten minutes for the reply it stays below `DOT_PATIENCE`: no letter is in doubt before its worker gave it up.
+"""
 
 _SCHEDULE: Final = tuple(timedelta(minutes=m) for m in (5, 15, 30, 60, 120, 240))
 _THROTTLED: Final = timedelta(minutes=15)

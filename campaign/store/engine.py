@@ -60,6 +60,10 @@ _DURABLE: Final = (
 )
 """Stricter settings of a server with replicas stay as they are."""
 
+_NO_STANDSTILL: Final = "SELECT set_config('idle_in_transaction_session_timeout', '60000', false)"
+"""A writer that is stopped in the middle of a transaction (a frozen machine) holds up the others for a minute at most:
+then PostgreSQL ends its session, and what it wrote is as if it never had been. In milliseconds."""
+
 
 class DatabaseAway(CampaignError):
     """The database cannot be reached."""
@@ -248,7 +252,7 @@ def blocking_engine(url: URL) -> Engine:
         _prepare_sqlite(engine, sleep)
     else:
         engine = create_engine(url, isolation_level="READ COMMITTED", connect_args=dict(_KEEPALIVE), **alone)
-        _prepare_postgresql(engine)
+        _prepare_postgresql(engine, _NO_STANDSTILL)
     return engine
 
 
@@ -293,10 +297,11 @@ def _postgresql_engine(url: URL) -> AsyncEngine:
     return engine
 
 
-def _prepare_postgresql(engine: Engine) -> None:
+def _prepare_postgresql(engine: Engine, *more: str) -> None:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
-        cursor.execute(_DURABLE)
+        for statement in (_DURABLE, *more):
+            cursor.execute(statement)
         cursor.close()
         connection.commit()

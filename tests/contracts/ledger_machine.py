@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete, func, select, update
 
+from benchmarks import replay
 from campaign.actions import (
     blocking,
     braking,
@@ -39,7 +40,7 @@ from campaign.actions.outcomes import outcome_of, undotted
 from campaign.actions.resolving import As
 from campaign.domain.campaigns import Definition, Where
 from campaign.domain.consent import SubscriptionState
-from campaign.domain.delivery import DOT_PATIENCE, LIVE, MOVES, Event, Kind, Policy, State, purpose_key
+from campaign.domain.delivery import DOT_PATIENCE, LIVE, Event, Kind, Policy, State, purpose_key
 from campaign.domain.editions import CampaignEvent, CampaignState, EditionEvent, EditionState
 from campaign.domain.replies import Answer, Phase, Reply, judge
 from campaign.domain.schedule import EVERYBODY, Plan, Wave
@@ -62,7 +63,6 @@ PEOPLE: Final = 8
 STEPS: Final = 30
 
 _T = TypeVar("_T")
-_NEXT: Final = {(before, after) for (before, _), after in MOVES.items()}
 _FINISHED: Final = {EditionState.SENT, EditionState.CANCELLED, EditionState.SKIPPED}
 
 _people = st.integers(0, PEOPLE - 1)
@@ -526,7 +526,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert sum(tally.values()) == edition.planned, "I1: the sums reconcile"
         live = sum(tally.get(state, 0) for state in LIVE)
         assert not (edition.state is EditionState.SENT and live), "I6: sent means that nothing is live"
-        self._replay(rows, events)
+        assert replay.differences(rows.values(), replay.stories(events)) == [], "I8: the events lead to the rows"
         resent = Counter(
             one.delivery_id for one in events if one.from_state is State.IN_DOUBT and one.to_state is State.QUEUED
         )
@@ -541,17 +541,6 @@ class LedgerMachine(RuleBasedStateMachine):
             assert 0 <= row.attempts <= self.attempts, "I10: attempts are counted, and end"
             said = (row.message_id, row.date, row.variant)
             assert row.message_id is None or self.said.setdefault(id_, said) == said, "one Message-ID for all attempts"
-
-    def _replay(self, rows: dict[int, Any], events: Any) -> None:
-        """I8: the events, from the beginning, lead to the rows; claim numbers only grow."""
-        states, claims = dict.fromkeys(rows, State.QUEUED), dict.fromkeys(rows, 0)
-        for one in events:
-            assert one.from_state is states[one.delivery_id]
-            assert (one.from_state, one.to_state) in _NEXT
-            assert one.claim_no >= claims[one.delivery_id]
-            states[one.delivery_id], claims[one.delivery_id] = one.to_state, one.claim_no
-        assert states == {id_: row.state for id_, row in rows.items()}
-        assert claims == {id_: row.claim_no for id_, row in rows.items()}
 
     # --- The end ---------------------------------------------------------------------------------------------------
 
