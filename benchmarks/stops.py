@@ -17,7 +17,7 @@ import random
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -226,10 +226,10 @@ async def _cut_sessions(scene: Scene, score: Score) -> None:
     dice, cut, taken = random.Random(scene.plan.seed), 0, 0
     for number in range(scene.plan.cuts):
         await asyncio.sleep(dice.uniform(0.1, 0.6))
-        if not all([life.running for life in scene.lives]):
+        if not all(life.running for life in scene.lives):
             break
         async with scene.kit.store.begin() as tx:
-            which = _OTHERS if number % 3 == 2 else _PRESENCE  # noqa: PLR2004 -- every third time
+            which = _OTHERS if number % 3 == 2 else _PRESENCE
             found = await tx.execute(text(f"SELECT pg_terminate_backend(pid) FROM ({which}) AS sessions"))
             cut += len(found.all())
         taken += sum(await recovering.recover(scene.kit))
@@ -240,7 +240,7 @@ async def _cut_sessions(scene: Scene, score: Score) -> None:
     score.check("letters whose reply was heard, and which are in doubt all the same", len(await _doubts(scene.kit)))
 
 
-async def _played(plan: Plan, score: Score, play) -> None:  # type: ignore[no-untyped-def]
+async def _played(plan: Plan, score: Score, play: Callable[[Scene, Score], Awaitable[None]]) -> None:
     async with _scene(plan) as (scene, edition):
         await play(scene, score)
         watch, told = scene.watch, await replay.read(scene.kit)

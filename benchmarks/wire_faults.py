@@ -27,7 +27,7 @@ from benchmarks.lives import let_waits_end
 from benchmarks.sink import sink
 from benchmarks.wire_cases import FAULTS, SINKS, Case, End
 from campaign.actions import campaigning, freezing, planning, reporting
-from campaign.actions.kit import Kit
+from campaign.actions.kit import Kit, Relay
 from campaign.actions.sending import sender
 from campaign.domain.addresses import Address
 from campaign.domain.editions import EditionState
@@ -109,7 +109,7 @@ class Bench:
         return count.edition.state is EditionState.SENT and not count.live and count.reconciled
 
     async def _drain(self, transport: Transport) -> None:
-        kit = replace(self._kit, transport=transport)
+        kit = replace(self._kit, relays=(Relay(transport),))
         owner = kit.clock.token(12)
         async with presence(kit.store, owner), sender(kit, owner) as post:
             for _ in range(_DRAINS):

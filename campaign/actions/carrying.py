@@ -7,6 +7,7 @@ transaction is open meanwhile, and nothing is sent twice by itself: a letter who
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Final
 
 from campaign.actions import braking
@@ -138,13 +139,10 @@ class Carrier:
             asked, since = self._committer.token(_token(letter, filled, self._lane.name)), self._kit.clock.now()
             self._look_ahead()
             try:
-                granted = await asked
-                if granted and self._kit.clock.now() - since > TOKEN_LIFE:
-                    raise TokenTooOld
+                return await self._granted(asked, since)
             except Exception:
                 tokenless = True
                 raise
-            return granted
 
         try:
             answer = await conversation.deliver(envelope, filled.body, before_dot, self._upcoming)
@@ -158,6 +156,13 @@ class Carrier:
                 self._committer.let_go(letter.id, letter.claim_no)
             return
         await self._settle(letter, answer)
+
+    async def _granted(self, asked: asyncio.Future[bool], since: datetime) -> bool:
+        """Wait for the answer to a token that was asked for then; raise TokenTooOld when it is too late for a dot."""
+        granted = await asked
+        if granted and self._kit.clock.now() - since > TOKEN_LIFE:
+            raise TokenTooOld
+        return granted
 
     async def _settle(self, letter: Claimed, answer: Answer) -> None:
         """Hand the outcome to the committer before anything else can fail: what was accepted is never tried again."""

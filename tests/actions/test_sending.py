@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from campaign.actions.kit import Kit
 from campaign.actions.sending import sender
 from campaign.clock import SystemClock
 from campaign.domain.campaigns import Definition
-from campaign.domain.delivery import State
+from campaign.domain.delivery import TOKEN_LIFE, State
 from campaign.domain.replies import Answer, Phase, Reply
 from campaign.mail.transport import BeforeDot, Envelope, Upcoming
 from campaign.store import relays
@@ -25,6 +27,7 @@ from campaign.store.ledger import Token
 from campaign.store.schema.ledger import deliveries, delivery_replies
 from campaign.store.writer import Writer
 from tests.builders import a_kit, some_readers
+from tests.clocks import FrozenClock
 
 
 class Relay:
@@ -119,6 +122,31 @@ async def test_a_token_that_is_on_disk_though_nobody_was_told_leaves_no_doubt(
     assert await states(kit) == [State.ACCEPTED] * 3
     assert len(relay.dots) == len(set(relay.dots)) == 3
     assert len(asked) == 4, "the letter of the broken token was tried once more"
+
+
+async def test_a_token_that_grew_old_while_its_worker_stood_still_writes_no_dot(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is stopped between its token and its dot wakes when others may have sent the letter."""
+    asked: list[int] = []
+    real = Committer.token
+
+    async def token(self: Committer, wanted: Token) -> bool:
+        granted = await real(self, wanted)
+        asked.append(wanted.id)
+        if len(asked) == 1:
+            clock.advance(TOKEN_LIFE + timedelta(seconds=1))
+        return granted
+
+    monkeypatch.setattr(Committer, "token", token)
+    relay, clock = Relay(YES), FrozenClock(SystemClock().now())
+    kit = replace(await a_sending_kit(store, home, relay), clock=clock)
+    await drain(kit)
+    assert await states(kit) == [State.ACCEPTED] * 3
+    assert len(relay.dots) == len(set(relay.dots)) == 3
+    assert len(asked) == 4, "the letter of the old token was tried once more, with a new one"
+    async with kit.store.read() as tx:
+        assert list((await tx.execute(select(deliveries.c.attempts))).scalars()) == [1, 1, 1]
 
 
 async def test_a_relay_s_words_are_kept_without_the_address_they_quote(store: Store, home: Path) -> None:
