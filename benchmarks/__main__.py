@@ -25,11 +25,14 @@ from benchmarks import (
     round_trips,
     scale,
     signing,
+    stops,
     wire,
+    wire_faults,
     year,
 )
 from benchmarks.audit import Score
 from benchmarks.installation import DATABASES
+from campaign.logs import set_up_logs
 
 _SIGNED: Final = 5_000
 """Letters for each turn of the rows with a signature: signing is slow, and every letter costs the same."""
@@ -59,17 +62,19 @@ def bench(score: Score) -> None:
 
 
 def proof(score: Score) -> None:
-    """Kill daemons, take databases away, race and tell stories on both, and measure on PostgreSQL as on SQLite.
+    """Kill, cut, stop, mislead and race daemons on both databases, and take those away; measure on PostgreSQL as on SQLite.
 
     Last, let others verify our signatures.
     """
+    kills.print_table([kills.prove(plan, score) for plan in kills.PROOF])
     for database in DATABASES:
-        for daemons in (1, 2):
-            kills.prove(kills.Plan(database=database, daemons=daemons, seed=daemons), score)
+        wire_faults.prove(score, database)
+        stops.prove(stops.Plan(database, daemons=4, letters=4_000), score)
         import_kills.prove(import_kills.Plan(database=database), score)
         database_faults.prove(database_faults.Plan(database=database), score)
         races.prove(races.Plan(database=database), score)
         ledger_stories.prove(ledger_stories.Plan(database, 2_000 if database == "sqlite" else 300), score)
+    stops.prove_cut(stops.Plan("postgresql"), score)
     year.measure(score, "postgresql")
     letters.measure(score, "postgresql")
     importing.measure(score, "postgresql")
@@ -82,6 +87,7 @@ def main() -> int:
     """Read what is asked for, and do it."""
     options = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     options.add_argument("what", nargs="?", choices=("bench", "proof"), default="bench")
+    set_up_logs(level="critical")
     score = Score()
     (proof if options.parse_args().what == "proof" else bench)(score)
     return score.end()

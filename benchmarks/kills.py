@@ -33,6 +33,7 @@ from benchmarks.lives import LOOK, Life, Watch, fault_relay, held
 from benchmarks.nursery import Nursery, nursery
 from campaign.actions.kit import Kit
 from campaign.domain.delivery import MAX_ATTEMPTS, Policy, State
+from campaign.logs import set_up_logs
 from campaign.store.recovery import MOST_DOUBTS
 from campaign.store.schema.ledger import deliveries
 
@@ -290,6 +291,13 @@ TABLE: Final = (
     *(Plan(database=database, policy="expire", faults=0.02, seed=6, **_CRASHES) for database in DATABASES),
 )
 """The crash table."""
+PROOF: Final = (
+    Plan(faults=0.02, **_CRASHES),
+    Plan("postgresql", daemons=4, faults=0.02, seed=4, **_CRASHES),
+    *(Plan(database, "resend", 2_000, 30, 2, 0.02, seed=5) for database in DATABASES),
+    *(Plan(database, "expire", 1_000, 15, 1, 0.02, seed=6) for database in DATABASES),
+)
+"""As much of it as one has patience for every time."""
 
 
 def print_table(outcomes: Sequence[Outcome]) -> None:
@@ -318,6 +326,7 @@ def main() -> int:
         options.add_argument(f"--{name}", type=int, default=default)
     options.add_argument("--table", action="store_true", help="run all the plans of the crash table")
     given = vars(options.parse_args())
+    set_up_logs(level="critical")
     plans = TABLE if given.pop("table") else (Plan(**given),)
     score = Score()
     print_table([prove(plan, score) for plan in plans])

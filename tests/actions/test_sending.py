@@ -139,8 +139,9 @@ async def test_a_token_that_grew_old_while_its_worker_stood_still_writes_no_dot(
         return granted
 
     monkeypatch.setattr(Committer, "token", token)
-    relay, clock = Relay(YES), FrozenClock(SystemClock().now())
-    kit = replace(await a_sending_kit(store, home, relay), clock=clock)
+    kit = await a_sending_kit(store, home, relay := Relay(YES))
+    clock = FrozenClock(SystemClock().now())
+    kit = replace(kit, clock=clock)
     await drain(kit)
     assert await states(kit) == [State.ACCEPTED] * 3
     assert len(relay.dots) == len(set(relay.dots)) == 3

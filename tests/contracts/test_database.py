@@ -7,7 +7,8 @@ from sqlalchemy import text
 
 from campaign.assets import asset
 from campaign.store import migrations
-from campaign.store.engine import Store
+from campaign.store.engine import DatabaseAway, Store, Transaction
+from campaign.store.writer import Writer
 
 
 @pytest.mark.parametrize("turn", [1, 2])
@@ -44,3 +45,28 @@ async def test_a_read_is_one_look_and_the_next_one_is_fresh(store: Store) -> Non
         assert (await tx.execute(count)).scalar_one() == 0, "sums that are read in several statements belong together"
     async with store.read() as tx:
         assert (await tx.execute(count)).scalar_one() == 1
+
+
+async def test_a_session_that_is_cut_is_told_in_our_words_and_the_next_one_works(store: Store) -> None:
+    if store.sqlite:
+        return  # no server, no session
+    for opened in (store.read, store.begin):
+        with pytest.raises(DatabaseAway):
+            async with opened() as tx:
+                await tx.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        async with opened() as tx:
+            assert (await tx.execute(text("SELECT 1"))).scalar_one() == 1
+
+
+async def test_a_writer_that_stands_still_in_a_transaction_holds_up_the_others_for_a_minute_at_most(
+    store: Store,
+) -> None:
+    async def look(tx: Transaction) -> str | None:
+        shown = "SHOW idle_in_transaction_session_timeout"
+        return None if store.sqlite else str((await tx.execute(text(shown))).scalar_one())
+
+    writer = Writer(store)
+    try:
+        assert await writer.run(look) == (None if store.sqlite else "1min")
+    finally:
+        await writer.close()
