@@ -79,12 +79,15 @@ class Scene:
     lives: list[Life]
 
     async def begin(self) -> None:
-        """Have the daemons born, and wait until each holds letters at the dot."""
+        """Have the daemons born, and wait until all of them are at work."""
         for number in range(self.plan.daemons):
             log = self.place.home / f"daemon-{number}.log"
             self.lives.append(Life(self.born_from.start("--until-idle", log=log), log))
-        for life in self.lives:
-            await self.until_flying(life)
+
+        async def working() -> bool:
+            return all([life.at_work for life in self.lives])
+
+        await self.watch.until(working, patience=_PATIENCE)
 
     async def until_flying(self, life: Life) -> None:
         """Wait until a daemon holds letters at the dot, and others that it only claimed."""

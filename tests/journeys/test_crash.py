@@ -40,21 +40,21 @@ def nothing_failed() -> Iterator[Score]:
 def test_a_daemon_that_is_killed_loses_and_doubles_nothing(
     database: str, policy: str, daemons: int, faults: float
 ) -> None:
-    plan = kills.Plan(database, policy, 300, 3, daemons, faults, slow=0.1, longest=0.4, seed=11)
+    plan = kills.Plan(database, policy, 300, 3, daemons, faults, slow=0.15 * daemons, longest=0.3, seed=11)
     with nothing_failed() as score:
         kills.prove(plan, score)
 
 
 @DATABASES
 def test_a_daemon_that_stood_still_writes_no_dot_for_a_letter_that_others_have(database: str) -> None:
-    plan = stops.Plan(database, letters=800, slow=0.05, patient=False, seed=3)
+    plan = stops.Plan(database, letters=600, slow=0.05, patient=False, seed=3)
     with nothing_failed() as score:
         stops.prove(plan, score)
 
 
 @pytest.mark.postgresql
 def test_daemons_whose_sessions_are_cut_lose_and_double_nothing() -> None:
-    plan = stops.Plan("postgresql", letters=600, cuts=3, seed=4)
+    plan = stops.Plan("postgresql", letters=400, cuts=3, seed=4)
     with nothing_failed() as score:
         stops.prove_cut(plan, score)
 
