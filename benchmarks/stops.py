@@ -85,7 +85,7 @@ class Scene:
             self.lives.append(Life(self.born_from.start("--until-idle", log=log), log))
 
         async def working() -> bool:
-            return all([life.at_work for life in self.lives])
+            return all(life.at_work for life in self.lives)
 
         await self.watch.until(working, patience=_PATIENCE)
 
