@@ -97,6 +97,16 @@ class Scene:
 
         await self.watch.until(flying, patience=_PATIENCE)
 
+    async def until_any_flies(self) -> bool:
+        """Wait until some daemon holds letters; False when a daemon has ended, because there are none left."""
+
+        async def flies() -> bool:
+            holding = [await held(self.kit, life.owner, *_HELD) for life in self.lives]
+            return any(holding) or not all(life.running for life in self.lives)
+
+        await self.watch.until(flies, patience=_PATIENCE)
+        return all(life.running for life in self.lives)
+
     async def end(self, *lives: Life) -> None:
         """Wait until daemons have ended by themselves."""
 
@@ -237,13 +247,14 @@ async def _cut_sessions(scene: Scene, score: Score) -> None:
     """Cut the sessions that say who lives, and every third time all that the daemons have; recover at once."""
     dice, cut, taken = random.Random(scene.plan.seed), 0, 0
     for number in range(scene.plan.cuts):
-        await asyncio.sleep(dice.uniform(0.1, 0.6))
-        if not all(life.running for life in scene.lives):
+        await asyncio.sleep(dice.uniform(0.05, 0.4))
+        if not await scene.until_any_flies():
             break
         async with scene.kit.store.begin() as tx:
             which = _OTHERS if number % 3 == 2 else _PRESENCE
             found = await tx.execute(text(f"SELECT pg_terminate_backend(pid) FROM ({which}) AS sessions"))
             cut += len(found.all())
+        await asyncio.sleep(LOOK)  # a session ends a moment after it was told to
         taken += sum(await recovering.recover(scene.kit))
     print(f"       {cut} sessions cut, {taken} letters taken from daemons that lived", flush=True)
     await scene.end(*scene.lives)

@@ -54,7 +54,7 @@ def test_a_daemon_that_stood_still_writes_no_dot_for_a_letter_that_others_have(d
 
 @pytest.mark.postgresql
 def test_daemons_whose_sessions_are_cut_lose_and_double_nothing() -> None:
-    plan = stops.Plan("postgresql", letters=400, cuts=3, seed=4)
+    plan = stops.Plan("postgresql", letters=600, cuts=3, seed=4)
     with nothing_failed() as score:
         stops.prove_cut(plan, score)
 
