@@ -62,7 +62,7 @@ def bench(score: Score) -> None:
 
 
 def proof(score: Score) -> None:
-    """Kill, cut, stop, mislead and race daemons on both databases, and take those away; measure on PostgreSQL as on SQLite.
+    """Kill, cut, stop, mislead and race daemons, and take both databases away; measure on PostgreSQL as on SQLite.
 
     Last, let others verify our signatures.
     """

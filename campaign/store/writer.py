@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from campaign.store import straight
-from campaign.store.engine import Store, Transaction, away, blocking_engine
+from campaign.store.drivers import blocking_engine
+from campaign.store.engine import Store, Transaction, away
 from campaign.store.straight import Found
 
 T = TypeVar("T")
