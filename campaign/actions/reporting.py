@@ -115,7 +115,7 @@ class Spread:
 async def spread(kit: Kit, target: str) -> tuple[list[Spread], list[Spread]]:
     """Count the letters of a campaign or an edition by relay, and by domain, the most letters first.
 
-    Letters that no relay took up yet stand under no name. Domains of few people are shown: docs/decisions/0027.
+    Letters that no relay took up yet stand under no name. Domains of few people are shown: docs/decisions/0024.
     """
     async with kit.store.read() as tx:
         found = await _editions(tx, target)
