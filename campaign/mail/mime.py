@@ -75,9 +75,14 @@ def mailbox(name: str, display: str, address: Address) -> bytes:
     if not display:
         return folded(name, [address.wire])
     wire = address.wire
-    if len(name) + len(display) + len(wire) <= _ONE_LINE and _ATOMS.fullmatch(display):  # nearly all of them
+    if len(name) + len(display) + len(wire) <= _ONE_LINE and _is_plain(display):  # nearly all of them
         return f"{name}: {display} <{wire}>\r\n".encode()
     return folded(name, [*phrase(display, len(name) + 2), f"<{address.wire}>"])
+
+
+def _is_plain(display: str) -> bool:
+    """Whether a display name can stand as it is. An encoded word is made of atoms, but readers would decode it."""
+    return _ATOMS.fullmatch(display) is not None and "=?" not in display
 
 
 def phrase(display: str, column: int) -> list[str]:

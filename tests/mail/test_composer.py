@@ -243,6 +243,22 @@ async def test_an_encoded_word_in_an_article_adds_no_header(renderer: Renderer) 
     assert b"\r\nBcc" not in letter
 
 
+@pytest.mark.parametrize(
+    "name", ["=?utf-7?b?K0FBMEFDZy1CY2M6IHhAeC5vcmc?=", "=?x-unknown?q?hi?=", "a =?utf-8?b?a?=", "=?utf-8?x?hi?="]
+)
+async def test_a_name_that_still_looks_like_an_encoded_word_is_shown_as_it_stands(
+    renderer: Renderer, name: str
+) -> None:
+    """Some readers know charsets that we do not: what they decode must be what the person wrote, and never a header."""
+    shown = clean_header_text(name)
+    assert shown == name
+    compiled = await compile_letter(renderer, spec(sender=replace(SENDER, from_name=name)))
+    letter = fill(compiled, READER._replace(name=name))
+    for field in ("From", "To"):
+        [found] = _message(letter)[field].addresses
+        assert (found.display_name, found.domain) == (shown, "example.org")
+
+
 async def test_an_address_outside_ascii_goes_into_its_header_as_it_is(renderer: Renderer) -> None:
     letter = fill(await compile_letter(renderer, spec()), READER._replace(to=Address("квітка", "example.org")))
     assert "<квітка@example.org>\r\n".encode() in letter
