@@ -111,7 +111,7 @@ class Committer:
     def settle(self, outcome: Outcome) -> asyncio.Future[None]:
         """Have an outcome written down; the future is done when it is durable, however long the database is away.
 
-        No later token is on disk before it: whoever asks for one need not wait for this.
+        No later token is on disk before it, unless it alone cannot be written: whoever asks for one need not wait.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.note(outcome, done)
@@ -159,11 +159,10 @@ class Committer:
             self._wanted.clear()
             self._urgent.clear()
             group, self._next = self._next, _Group()
+            await self._catch_up()  # first, so that no token is on disk before an outcome that is older
             if group:
                 await self._write(group)
-            for _ in range(len(self._stuck)):
-                if not await self._write(_Group(outcomes=[self._stuck.popleft()])):
-                    break
+                await self._catch_up()
             if self._stuck or self._next.withheld:
                 await asyncio.sleep(_PATIENCE)
 
@@ -176,6 +175,12 @@ class Committer:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._urgent.wait(), _UNHURRIED)
         await asyncio.sleep(_LINGER if self._load.is_high() else 0)
+
+    async def _catch_up(self) -> None:
+        """Write what could not be written before, each alone; while the database is away, the first try is enough."""
+        for _ in range(len(self._stuck)):
+            if not await self._write(_Group(outcomes=[self._stuck.popleft()])):
+                return
 
     async def _write(self, group: _Group) -> bool:
         """Write one group; what cannot be written now is tried again alone, so that no outcome holds up the others.

@@ -135,6 +135,7 @@ async def move_held(tx: Transaction, step: Step, held: Held, cause: Cause, only:
 
     The statements are built once for each kind of move. This is what runs three times for every letter.
     """
+    held = list(dict.fromkeys(held))  # one that is named twice moves once, and has one event
     changed = cause.columns
     shape = _Shape(step, tuple(changed), cause.refund)
     given = {f"new_{name}": value for name, value in changed.items()}

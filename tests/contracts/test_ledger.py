@@ -143,6 +143,13 @@ async def test_a_letter_goes_from_queue_to_accepted_and_its_events_replay(kit: K
     assert await replayed(kit) == await states(kit)
 
 
+async def test_a_letter_that_is_named_twice_moves_once(kit: Kit) -> None:
+    letter, lost, *_ = await claim(kit, await a_sending_edition(kit))
+    twice = [letter, letter, lost._replace(claim_no=99)]
+    assert await settle(kit, Event.RELEASE, twice) == [letter.id]
+    assert await replayed(kit) == await states(kit)
+
+
 async def test_claims_walk_on_by_keyset(kit: Kit) -> None:
     edition_id = await a_sending_edition(kit, people=6)
     async with kit.store.begin() as tx:
