@@ -78,15 +78,21 @@ class Carrier:
         letter, filled, envelope = made
         if self._lane.closed or self._lane.manners.holds(letter.domain):
             self._desk.give_back(letter)
+        elif not self._engaged and self._too_late(letter):
+            return  # it may have been made, and have waited, for long; one that is proposed was so a moment ago
         elif filled is not None and envelope is not None:
             await self._hand_over(letter, filled, envelope)
-        elif not self._too_late(letter):
+        else:
             try:
                 fresh = Made.of(letter, await self._desk.filling.fill(letter))
             except LetterRefused as error:
                 await self._refuse(letter, error)
             else:
                 await self._carry(fresh)
+
+    @property
+    def _engaged(self) -> bool:
+        return self._conversation is not None and self._conversation.engaged
 
     def _look_ahead(self) -> None:
         """Take the next letter, which may go to the relay with this one's dot."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,32 @@ async def test_a_token_that_grew_old_while_its_worker_stood_still_writes_no_dot(
     assert len(asked) == 4, "the letter of the old token was tried once more, with a new one"
     async with kit.store.read() as tx:
         assert list((await tx.execute(select(deliveries.c.attempts))).scalars()) == [1, 1, 1]
+
+
+class Late(SystemClock):
+    """A clock that can be put forward."""
+
+    by = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.by
+
+
+async def test_a_letter_that_was_made_in_time_and_waited_too_long_does_not_go(store: Store, home: Path) -> None:
+    clock = Late()
+
+    class Lingering(Relay):
+        async def deliver(
+            self, envelope: Envelope, body: bytes, before_dot: BeforeDot, upcoming: Upcoming | None = None
+        ) -> Answer:
+            answer = await super().deliver(envelope, body, before_dot)
+            if len(self.dots) == 17:  # the letters of the second pile are made by now
+                clock.by = timedelta(days=30)
+            return answer
+
+    kit = await a_sending_kit(store, home, Lingering(YES), people=20)
+    await drain(replace(kit, clock=clock))
+    assert Counter(await states(kit)) == {State.ACCEPTED: 17, State.EXPIRED: 3}
 
 
 async def test_a_relay_s_words_are_kept_without_the_address_they_quote(store: Store, home: Path) -> None:
