@@ -41,8 +41,14 @@ class Signing(Generic[_T]):
                 if not promise.done():  # whoever waited for it may have been cancelled
                     promise.set_result(letter)
 
-        if letters:
-            loop.run_in_executor(self._threads, self._signed, letters).add_done_callback(kept)
+        if not letters:
+            return promises
+        try:
+            signing = loop.run_in_executor(self._threads, self._signed, letters)
+        except RuntimeError:  # no thread can be started: the letters are in hand all the same, and must not be lost
+            signing = loop.create_future()
+            signing.set_result([None] * len(letters))
+        signing.add_done_callback(kept)
         return promises
 
     def _signed(self, letters: Sequence[_T]) -> list[_T | None]:

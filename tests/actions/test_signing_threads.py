@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -28,3 +29,14 @@ async def test_letters_are_signed_in_their_order_beside_the_loop() -> None:
     assert await signing.pile([13])[0] is None
     with pytest.raises(ValueError, match="13"):
         await signing.one(13)
+
+
+async def test_where_no_thread_can_be_started_every_letter_is_promised_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    promises = Signing(str).pile(["one", "two"])
+    assert await asyncio.wait_for(asyncio.gather(*promises), 5) == [None, None]
