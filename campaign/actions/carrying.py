@@ -100,8 +100,10 @@ class Carrier:
             self._ahead = self._desk.next_at_once(self._lane)
 
     def _upcoming(self) -> tuple[Envelope, bytes] | None:
-        """Return the next letter if it can be proposed: it is made, and the lane is open."""
-        if self._ahead is None or self._lane.closed:
+        """Return the next letter if it can be proposed: it is made, the lane open, and the connection good for it."""
+        if self._ahead is None or self._lane.closed or self._conversation is None:
+            return None
+        if not _is_fresh(self._conversation, letters=1):
             return None
         _, filled, envelope = self._ahead
         return None if filled is None or envelope is None else (envelope, filled.body)
@@ -120,9 +122,7 @@ class Carrier:
     async def _connected(self) -> Conversation | None:
         """Return a connection that can carry another letter, or None when the relay cannot be reached."""
         if (conversation := self._conversation) is not None:
-            age = asyncio.get_running_loop().time() - conversation.opened_at
-            fresh = conversation.delivered < _LETTERS_PER_CONNECTION and age < _SECONDS_PER_CONNECTION
-            if conversation.usable and (fresh or conversation.engaged):
+            if conversation.usable and (conversation.engaged or _is_fresh(conversation)):
                 return conversation
             self._conversation = None
             await conversation.close()
@@ -218,6 +218,12 @@ class Carrier:
             await manners.slow_down(domain, (flying * self._lane.share.each_second, flying))
         elif verdict.reason is Reason.ACCEPTED and manners.is_slow(domain):
             await manners.good(domain)
+
+
+def _is_fresh(conversation: Conversation, letters: int = 0) -> bool:
+    """Whether a connection is good for one more letter when it will have handed over `letters` more: relays count."""
+    age = asyncio.get_running_loop().time() - conversation.opened_at
+    return conversation.delivered + letters < _LETTERS_PER_CONNECTION and age < _SECONDS_PER_CONNECTION
 
 
 def _token(letter: Claimed, filled: Filled, relay: str) -> Token:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from campaign.actions import campaigning, freezing, planning, publishing, steering
+from campaign.actions import campaigning, carrying, freezing, planning, publishing, steering
 from campaign.actions.kit import Kit, Relay
 from campaign.actions.sending import sender
 from campaign.clock import SystemClock
@@ -88,6 +88,18 @@ async def test_a_slow_relay_holds_no_other_back(store: Store, home: Path) -> Non
     assert len(slow.held) <= 30, "nine tenths would be 72"
     assert len(slow.held) + len(quick.held) == 80
     assert time.monotonic() - began < 20, "72 letters, four at once, would be 36 s"
+
+
+@pytest.mark.parametrize("limit", ["_LETTERS_PER_CONNECTION", "_SECONDS_PER_CONNECTION"])
+async def test_a_connection_ends_in_time_although_the_next_letter_is_always_at_hand(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(carrying, limit, 3 if "LETTERS" in limit else 0.0)
+    async with FaultServer() as server:
+        kit = await a_sending_kit(store, home, [a_relay("only", server, connections=1)], people=24)
+        await drain(kit)
+        assert len(server.held) == 24
+        assert server.connections == (8 if "LETTERS" in limit else 24)
 
 
 async def test_wrong_credentials_stop_one_lane_and_no_letter_is_charged(store: Store, home: Path) -> None:
