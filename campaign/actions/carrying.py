@@ -92,7 +92,8 @@ class Carrier:
 
     @property
     def _engaged(self) -> bool:
-        return self._conversation is not None and self._conversation.engaged
+        """Whether the letter in hand is proposed already."""
+        return self._conversation is not None and self._conversation.engaged and self._conversation.usable
 
     def _look_ahead(self) -> None:
         """Take the next letter, which may go to the relay with this one's dot."""
