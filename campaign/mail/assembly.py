@@ -59,8 +59,15 @@ class Plan:
 
     @cached_property
     def fits(self) -> bool:
-        """Whether the segments may go onto the wire as they are, so that only values need a look each time."""
-        return all(map(fits_anywhere, self.segments))
+        """Whether the segments may go onto the wire as they are, so that only values need a look each time.
+
+        Each value ends its line, or what follows it does: so no more than three pieces meet in one.
+        """
+        ended = all(
+            hole.place == Place.HEADER or b"\r\n" in following
+            for hole, following in zip(self.holes, self.segments[1:], strict=True)
+        )
+        return ended and self.segments[-1].endswith(b"\r\n") and all(map(fits_anywhere, self.segments))
 
     def joined(self, values: Sequence[bytes]) -> bytes:
         """Return the letter with `values`, one for each of the different holes."""

@@ -103,7 +103,9 @@ class Extensions:
             words = f"The letter has {len(body)} bytes, the relay takes {self.size_limit}."
             return Answer(Phase.MAIL, Reply(552, "5.3.4", words))
         if not self.smtputf8 and not (envelope.recipient.wire + envelope.sender).isascii():
-            return Answer(Phase.RCPT, Reply(553, "5.6.7", "The address needs SMTPUTF8, which the relay does not offer."))
+            return Answer(
+                Phase.RCPT, Reply(553, "5.6.7", "The address needs SMTPUTF8, which the relay does not offer.")
+            )
         if not self.eight_bit and not body.isascii():
             return Answer(Phase.MAIL, Reply(554, "5.6.3", "The letter has 8-bit text, which the relay does not take."))
         return None
