@@ -66,8 +66,12 @@ class Carrier:
                 self._backlog.landed(letter)
                 self._lane.landed(letter.domain)
         finally:
-            if self._conversation is not None:
-                await self._conversation.close()
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        conversation, self._conversation = self._conversation, None
+        if conversation is not None:
+            await conversation.close()
 
     async def _next(self) -> Made | None:
         made, self._ahead = self._ahead, None
@@ -77,6 +81,8 @@ class Carrier:
         """Make a letter unless that is done, and hand it over; give it back where the lane has closed meanwhile."""
         letter, filled, envelope = made
         if self._lane.closed or self._lane.manners.holds(letter.domain):
+            if self._engaged:  # the server waits for this one, and must not be sent another
+                await self._hang_up()
             self._desk.give_back(letter)
         elif not self._engaged and self._too_late(letter):
             return  # it may have been made, and have waited, for long; one that is proposed was so a moment ago
@@ -125,8 +131,7 @@ class Carrier:
         if (conversation := self._conversation) is not None:
             if conversation.usable and (conversation.engaged or _is_fresh(conversation)):
                 return conversation
-            self._conversation = None
-            await conversation.close()
+            await self._hang_up()
         try:
             self._conversation = await self._lane.transport.open()
         except TransportFault as error:

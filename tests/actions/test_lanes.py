@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from campaign.actions import campaigning, carrying, freezing, planning, publishing, steering
 from campaign.actions.kit import Kit, Relay
 from campaign.actions.sending import sender
+from campaign.actions.slowing import Manners
 from campaign.clock import SystemClock
 from campaign.domain.campaigns import Definition
 from campaign.domain.delivery import State
@@ -100,6 +101,27 @@ async def test_a_connection_ends_in_time_although_the_next_letter_is_always_at_h
         await drain(kit)
         assert len(server.held) == 24
         assert server.connections == (8 if "LETTERS" in limit else 24)
+
+
+async def test_a_letter_that_is_proposed_when_its_domain_is_held_takes_no_other_with_it(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def holds(_: Manners, domain: str) -> bool:
+        asked.append(domain)
+        return len(asked) == 34  # the eighteenth letter, which went with the dot of the seventeenth
+
+    monkeypatch.setattr(Manners, "holds", holds)
+    async with FaultServer() as server:
+        kit = await a_sending_kit(store, home, [a_relay("only", server, connections=1)], people=24)
+        await drain(kit)
+        assert len(server.held) == len(set(server.held)) == 24
+        assert server.connections == 2, "the line on which it was proposed has ended"
+    assert await outcomes(kit) == {(State.ACCEPTED, "only", 1): 24}
+    async with kit.store.read() as tx:
+        back = select(delivery_events.c.delivery_id).where(delivery_events.c.to_state == State.QUEUED)
+        assert not (await tx.execute(back)).all(), "no letter went back to the queue"
 
 
 async def test_wrong_credentials_stop_one_lane_and_no_letter_is_charged(store: Store, home: Path) -> None:
