@@ -73,7 +73,8 @@ class Desk:
                 return made
             elif self._pile and not lane.choosy:
                 return await self._signed(lane)
-            elif self.held:  # to domains that may take nothing now
+            elif self.held:  # to domains that may take nothing this way now; by another they may
+                self.backlog.wake()
                 await lane.glance()
             elif self.backlog.closed:
                 return None

@@ -124,6 +124,15 @@ async def test_a_letter_that_is_proposed_when_its_domain_is_held_takes_no_other_
         assert not (await tx.execute(back)).all(), "no letter went back to the queue"
 
 
+async def test_a_letter_that_one_lane_may_not_take_wakes_another_that_sleeps(store: Store, home: Path) -> None:
+    async with FaultServer() as first, FaultServer() as second:
+        ways = [a_relay("first", first, connections=1), a_relay("second", second, connections=1)]
+        kit = await a_sending_kit(store, home, ways, people=1)
+        await steering.pause(kit, "first", "example.org")
+        await drain(kit)
+    assert await outcomes(kit) == {(State.ACCEPTED, "second", 1): 1}
+
+
 async def test_wrong_credentials_stop_one_lane_and_no_letter_is_charged(store: Store, home: Path) -> None:
     offers = (*ALL_OFFERS, "AUTH PLAIN")
     refuses = say("535 5.7.8 Wrong password for reader-09@example.org")
