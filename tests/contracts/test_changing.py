@@ -26,6 +26,7 @@ from campaign.store import ledger, suppressions
 from campaign.store.engine import Store
 from campaign.store.ledger import Claim
 from campaign.store.schema.ledger import deliveries
+from campaign.store.tokens import Token
 from tests.builders import a_kit
 from tests.clocks import FrozenClock
 
@@ -90,7 +91,7 @@ async def test_the_letter_may_be_claimed_and_names_nobody(kit: Kit, clock: Froze
     assert b"Reader" not in filled.body
     assert b"reader-01" not in filled.body
     async with kit.store.begin() as tx:
-        token_ = ledger.Token(claimed.id, claimed.claim_no, None, "confirm:en", "<x@y>", clock.now(), b"", "main")
+        token_ = Token(claimed.id, claimed.claim_no, "confirm:en", "<x@y>", clock.now(), "main", None)
         assert await ledger.offer(tx, "worker", [token_], clock.now()) == {claimed.id}
 
 
@@ -101,9 +102,7 @@ async def test_of_two_wishes_the_last_counts_and_one_mailbox_is_asked_once_a_day
     assert await confirming.confirm_by_link(kit, await token(kit, 0)) is Confirmed.GONE
     async with kit.store.begin() as tx:
         claimed, _ = await ledger.claim(tx, Claim("worker", None, 10), clock.now())
-        tokens = [
-            ledger.Token(one.id, one.claim_no, None, "v", f"<{one.id}@y>", clock.now(), b"", "main") for one in claimed
-        ]
+        tokens = [Token(one.id, one.claim_no, "v", f"<{one.id}@y>", clock.now(), "main", None) for one in claimed]
         granted = await ledger.offer(tx, "worker", tokens, clock.now())
     assert granted == {(await letters(kit))[1].id}, "the first letter is of no use any more"
     assert await confirming.confirm_by_link(kit, await token(kit, 1)) is Confirmed.ACTIVE
