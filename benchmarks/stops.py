@@ -89,13 +89,25 @@ class Scene:
 
         await self.watch.until(working, patience=_PATIENCE)
 
-    async def until_flying(self, life: Life) -> None:
-        """Wait until a daemon holds letters at the dot, and others that it only claimed."""
+    async def until_flying(self) -> Life:
+        """Wait until some daemon holds letters at the dot, and others that it only claimed; return it.
+
+        Any will do: of few letters the first who comes takes most, and the others may never hold enough.
+        """
+        found: list[Life] = []
 
         async def flying() -> bool:
-            return life.at_work and all([await held(self.kit, life.owner, state) for state in _HELD])
+            for life in self.lives:
+                if life.running and all([await held(self.kit, life.owner, state) for state in _HELD]):
+                    found.append(life)
+                    return True
+            return not any(life.running for life in self.lives)
 
         await self.watch.until(flying, patience=_PATIENCE)
+        if not found:
+            msg = "The letters ran out before any daemon could be stopped: take more of them, or a slower relay."
+            raise AssertionError(msg)
+        return found[0]
 
     async def until_any_flies(self) -> bool:
         """Wait until some daemon holds letters; False when a daemon has ended, because there are none left."""
@@ -135,15 +147,15 @@ def prove_cut(plan: Plan, score: Score) -> None:
 
 
 async def _stop_one(scene: Scene, score: Score) -> None:
-    kit, victim = scene.kit, scene.lives[0]
-    claimed, offered = await _stop(scene, victim)
+    kit = scene.kit
+    victim, claimed, offered = await _stop(scene)
     stopped_at = time.monotonic()
     print(f"       stopped with {len(claimed)} letters claimed and {len(offered)} at the dot", flush=True)
     score.check("a minute before its time at the dot is over, letters taken from it", await _age(kit, victim, -1))
     score.check("a minute after it, letters in doubt", await _age(kit, victim, 1), len(offered))
     score.check("of these taken from it that were not at the dot", len(claimed - await _ids(kit, victim, *_HELD)))
     score.check("a minute after the lease, letters taken from it", await _age(kit, victim, lease=True), len(claimed))
-    await scene.end(*scene.lives[1:])
+    await scene.end(*(life for life in scene.lives if life is not victim))
     score.check("letters that it held and others have sent", len(claimed - await _in(kit, State.ACCEPTED)))
     if scene.plan.patient:
         await asyncio.sleep(stopped_at + TOKEN_LIFE.total_seconds() + LOOK - time.monotonic())
@@ -158,20 +170,20 @@ async def _stop_one(scene: Scene, score: Score) -> None:
     score.check("letters whose reply it heard then, and which are in doubt all the same", len(await _doubts(kit)))
 
 
-async def _stop(scene: Scene, victim: Life) -> tuple[set[int], set[int]]:
-    """Stop a daemon that holds letters, between two of its transactions; return what it has claimed and offered.
+async def _stop(scene: Scene) -> tuple[Life, set[int], set[int]]:
+    """Stop a daemon that holds letters, between two of its transactions; return it, and what it claimed and offered.
 
     A process that is stopped inside a transaction keeps its locks: then everybody waits for it, and nothing is taken
     from it. That would show nothing here, so it may go on for a moment and is stopped anew.
     """
     while True:
-        await scene.until_flying(victim)
+        victim = await scene.until_flying()
         os.kill(victim.process.pid, signal.SIGSTOP)
         await asyncio.sleep(LOOK)  # what it has asked the database for is done by then
         if await _is_free(scene.kit, victim):
             claimed, offered = [await _ids(scene.kit, victim, state) for state in _HELD]
             if claimed and offered:
-                return claimed, offered
+                return victim, claimed, offered
         os.kill(victim.process.pid, signal.SIGCONT)
         await asyncio.sleep(LOOK)
 

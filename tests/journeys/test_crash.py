@@ -47,7 +47,7 @@ def test_a_daemon_that_is_killed_loses_and_doubles_nothing(
 
 @DATABASES
 def test_a_daemon_that_stood_still_writes_no_dot_for_a_letter_that_others_have(database: str) -> None:
-    plan = stops.Plan(database, letters=600, slow=0.05, patient=False, seed=3)
+    plan = stops.Plan(database, letters=240, slow=0.1, patient=False, seed=3)
     with nothing_failed() as score:
         stops.prove(plan, score)
 
