@@ -117,6 +117,7 @@ class Daemon:
             _log.info("daemon_started", owner=owner)
             await self._work(ticks, until_idle=until_idle)
             back = await recovering.recover_owner(kit, owner)
+            kit.store.outage.over()
             _log.info("daemon_stopped", owner=owner, released=back[0], in_doubt=back[1])
 
     async def _work(self, ticks: list[_Tick], *, until_idle: bool) -> None:

@@ -87,10 +87,20 @@ class Outage:
     def _worked(self) -> None:
         now = _now()
         self._well = now if self._well is None else self._well
-        if now - self._well >= _CALM and self.tell is not None:
-            self.tell("back", f"The database is back after {self._well - (self._since or 0.0):.0f} seconds.", "")
-            self._since = self._well = None
-            self._told.clear()
+        if now - self._well >= _CALM:
+            self.over()
+
+    def over(self) -> None:
+        """Say that the database is back, if all has worked since its last fault.
+
+        It is said after a while of calm. Whoever ends before that says it as the last word: the log of a daemon that
+        has sent everything must not end with a database that is away.
+        """
+        if self._well is None or self.tell is None:
+            return
+        self.tell("back", f"The database is back after {self._well - (self._since or 0.0):.0f} seconds.", "")
+        self._since = self._well = None
+        self._told.clear()
 
 
 def _now() -> float:

@@ -57,6 +57,18 @@ async def test_an_outage_is_told_once_and_its_end_once_all_works(store: Store, m
     assert listener.heard == ["away", "back", "away"], "the next one is another"
 
 
+async def test_whoever_ends_before_all_is_calm_says_that_it_is_back_if_it_is(store: Store) -> None:
+    listener = Listener(store)
+    store.outage.over()
+    await fail(store)
+    store.outage.over()
+    assert listener.heard == ["away"], "nothing has worked since"
+    await work(store)
+    store.outage.over()
+    store.outage.over()
+    assert listener.heard == ["away", "back"]
+
+
 async def test_a_long_outage_is_told_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     listener = Listener(store)
     await fail(store)
