@@ -21,6 +21,7 @@ from campaign.domain.alerts import (
     REMIND_AFTER,
     Alert,
     Trouble,
+    about_domain,
     about_relay,
     edition_in,
     quoted,
@@ -120,6 +121,11 @@ async def resolve(kit: Kit, topic: str) -> Standing:
 async def relay_well(kit: Kit, tx: Transaction, relay: str) -> None:
     """Close every topic about a relay, because it takes letters again."""
     await _close(kit, tx, relay_topics(relay), _BY_ITSELF)
+
+
+async def domain_goes_on(kit: Kit, tx: Transaction, relay: str, domain: str) -> bool:
+    """Close the topic about a domain at a relay, because an operator resumes it there; False where none is open."""
+    return bool(await _close(kit, tx, about_domain(relay, domain, "").topic, kit.operator))
 
 
 async def _close(kit: Kit, tx: Transaction, topics: str, by: str) -> list[Standing]:

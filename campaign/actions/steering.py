@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from campaign.actions import alerting
 from campaign.actions.auditing import Deed, note
 from campaign.actions.kit import Kit, Relay
 from campaign.domain.addresses import parse_address
@@ -93,7 +94,10 @@ async def pause(kit: Kit, name: str, domain: str | None = None) -> bool:
 
 
 async def resume(kit: Kit, name: str, domain: str | None = None) -> bool:
-    """Let letters go there again, and forget faults and slowness; False when nothing stood in the way."""
+    """Let letters go there again, and forget faults and slowness; False when nothing stood in the way.
+
+    What was raised about that domain is settled by it; about a relay, it is when the relay takes letters.
+    """
     relay, now = kit.relay(name), kit.clock.now()
     where = None if domain is None else _domain(domain)
     async with kit.store.begin() as tx:
@@ -101,7 +105,8 @@ async def resume(kit: Kit, name: str, domain: str | None = None) -> bool:
             known = await relays.resume(tx, relay.name)
             changed = known is not None and (known.faults > 0 or not known.is_open(now))
         else:
-            changed = await paces.resume(tx, relay.name, where, now) is not None
+            held = await paces.resume(tx, relay.name, where, now)
+            changed = await alerting.domain_goes_on(kit, tx, relay.name, where) or held is not None
         if changed:
             await note(kit, tx, Deed("relay.resume", relay.name, after={"domain": where} if where else None))
     if changed:

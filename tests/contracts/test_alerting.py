@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select
 
-from campaign.actions import alerting, campaigning, freezing, planning, reporting
+from campaign.actions import alerting, campaigning, freezing, planning, reporting, steering
 from campaign.actions.breaking import Breakers
 from campaign.actions.kit import Kit
 from campaign.actions.kit import Relay as Way
@@ -242,6 +242,26 @@ async def test_a_domain_that_is_held_back_is_let_go_by_a_person_or_forgotten_in_
     clock.advance(timedelta(days=2))
     await alerting.look(kit)
     assert await topics(kit) == []
+
+
+async def test_a_domain_that_is_resumed_at_one_relay_is_settled_there_and_nowhere_else(
+    store: Store, clock: FrozenClock, home: Path
+) -> None:
+    relays = [Way(Relay(YES), name) for name in ("main", "second")]
+    kit = a_kit(store, clock, home, relays, alerts=OPERATORS)
+    for name, domain in (("main", "example.org"), ("main", "example.net"), ("second", "example.org")):
+        await alerting.raise_alert(kit, about_domain(name, domain, "550 5.7.1 no"))
+        async with kit.store.begin() as tx:
+            await paces.pause(tx, Pace(name, domain, paused_until=clock.now() + timedelta(hours=1)), clock.now())
+    assert await steering.resume(kit, "main", "Example.org")
+    assert {*await topics(kit)} == {"domain:main:example.net:policy", "domain:second:example.org:policy"}
+    over = next(one for one in await alerting.told(kit, resolved=True) if one.standing.resolved_at)
+    assert (over.standing.topic, over.standing.resolved_by) == ("domain:main:example.org:policy", "local:test")
+    assert not await steering.resume(kit, "main", "example.org")
+    async with kit.store.begin() as tx:
+        await paces.end_pause(tx, "main", "example.net", clock.now())
+    assert await steering.resume(kit, "main", "example.net"), "an alert whose pause is over is settled as well"
+    assert await topics(kit) == ["domain:second:example.org:policy"]
 
 
 async def answers(kit: Kit, edition_id: int, of: list[State]) -> None:
