@@ -5,7 +5,7 @@ It never sends. Everything is in chunks that can be repeated: a crash anywhere l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,7 +19,7 @@ from campaign.store import audiences, campaigns, editions, letters
 from campaign.store import waves as stored_waves
 from campaign.store.campaigns import Campaign
 from campaign.store.editions import Edition
-from campaign.store.engine import DatabaseAway, Transaction
+from campaign.store.engine import DatabaseAway, Store, Transaction
 from campaign.store.waves import Freeze
 
 _log = get_log()
@@ -63,16 +63,17 @@ async def freeze(kit: Kit, edition: Edition) -> bool:
         return False
     if not prepared and not await _prepare(kit, campaign, edition):
         return False
+    await _look_over(kit, edition, audiences.look_over)
     people = await _snapshot(kit, campaign, edition.id)
     kit.doorbell.ring()
     if people >= stored_waves.CHUNK:
-        await _look_over(kit, edition)
+        await _look_over(kit, edition, stored_waves.look_over)
     return True
 
 
-async def _look_over(kit: Kit, edition: Edition) -> None:
+async def _look_over(kit: Kit, edition: Edition, look_over: Callable[[Store], Awaitable[None]]) -> None:
     try:
-        await stored_waves.look_over(kit.store)
+        await look_over(kit.store)
     except DatabaseAway as error:  # counting will be slower; what is frozen stays frozen
         _log.warning("look_over_failed", edition=edition.name, error=str(error))
 
@@ -176,7 +177,7 @@ async def _chunks(kit: Kit, freeze: Freeze) -> int:
         if chunk is None:
             return people
         if people < most <= people + chunk:
-            await _look_over(kit, freeze.edition)
+            await _look_over(kit, freeze.edition, stored_waves.look_over)
         people += chunk
         if kit.store.sqlite:
             size = next_size(size, kit.clock.monotonic() - began)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import ColumnElement, Subquery, and_, func, or_, select
 
@@ -14,9 +15,12 @@ from campaign.domain.errors import NotFound
 from campaign.domain.segments import Rule
 from campaign.store import segments
 from campaign.store.campaigns import Campaign
-from campaign.store.engine import Transaction
+from campaign.store.engine import Store, Transaction
 from campaign.store.schema.ledger import campaign_lists
 from campaign.store.schema.people import lists, subscribers, subscriptions, suppressed_domains, suppressions
+
+_ASKED: Final = subscribers, subscriptions, suppressions, suppressed_domains
+"""What is asked about a reader before each letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,16 @@ class Span:
 
     first: int
     last: int
+
+
+async def look_over(store: Store) -> None:
+    """Before an audience is frozen: have the database look at people who came since it last did (see `Store.analyze`).
+
+    Every token asks whether its reader is still active and not suppressed. Without figures about them, PostgreSQL reads
+    all subscriptions for each small group of tokens.
+    """
+    for table in await store.overdue(*(table.name for table in _ASKED)):
+        await store.analyze(table)
 
 
 async def open_lists(tx: Transaction, campaign_id: int, at: datetime) -> list[int]:

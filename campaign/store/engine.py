@@ -33,6 +33,11 @@ _GLANCE: Final = 0.005
 """Seconds between two looks whether anybody still waits."""
 _READ_ONLY: Final = "25006"
 """What PostgreSQL says to a writer while it only reads: after a failover, or with its disk nearly full."""
+_OVERDUE: Final = """
+SELECT c.relname FROM pg_class c JOIN pg_stat_user_tables s ON s.relid = c.oid
+WHERE c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
+AND (c.reltuples < 0 OR s.n_mod_since_analyze > 50 + c.reltuples / 10) ORDER BY c.relname
+"""
 
 
 class DatabaseAway(CampaignError):
@@ -129,12 +134,33 @@ class Store:
         Until its autovacuum comes by, it would count a filled table row by row, and plan as if it were empty. It blocks
         neither readers nor writers, and passes when another look is under way. SQLite needs none.
         """
+        await self._look(f"VACUUM (ANALYZE, SKIP_LOCKED) {table}")
+
+    async def analyze(self, table: str) -> None:
+        """Have PostgreSQL take a sample of a table, so that it plans by what is in it now: a second, however large.
+
+        As for `vacuum`, it keeps nobody waiting, and SQLite needs none.
+        """
+        await self._look(f"ANALYZE (SKIP_LOCKED) {table}")
+
+    async def _look(self, words: str) -> None:
         if self.sqlite:
             return
         async with self._connected() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             with away():
-                await connection.execute(text(f"VACUUM (ANALYZE, SKIP_LOCKED) {table}"))
+                await connection.execute(text(words))
+
+    async def overdue(self, *tables: str) -> list[str]:
+        """Return which of these tables changed so much that PostgreSQL plans by a wrong picture of them.
+
+        It is the rule of its autovacuum, which comes by within a minute, or never where it is turned off; a table that
+        it never looked at counts, too. SQLite has none.
+        """
+        if self.sqlite:
+            return []
+        async with self.read() as tx:
+            return list((await tx.execute(text(_OVERDUE), {"tables": list(tables)})).scalars())
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:

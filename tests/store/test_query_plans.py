@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,18 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, select, text
 
+from campaign.actions import campaigning, freezing, planning
 from campaign.actions.kit import Kit
 from campaign.actions.watching import Watch
 from campaign.domain.consent import Reason
 from campaign.domain.delivery import Event
-from campaign.store import agenda, editions, ledger, recovery, waves
+from campaign.store import agenda, audiences, editions, ledger, recovery, waves
 from campaign.store.engine import Store, Transaction
 from campaign.store.moves import Cause
 from campaign.store.schema.ledger import deliveries
 from campaign.store.schema.people import subscribers, suppressions
-from tests.builders import a_kit
+from tests.actions.test_lanes import EVERY
+from tests.builders import Reader, a_kit, fresh_articles, some_readers
 from tests.clocks import FrozenClock
 from tests.contracts.test_ledger import ME, a_sending_edition, claim, token
 from tests.postgres import Postgres
@@ -95,6 +97,58 @@ async def test_no_statement_of_a_tick_reads_all_letters_on_postgresql(
     whole = [plan for plan in plans if _READ_WHOLE.search(plan)]
     assert len(plans) > 20, "it was watched"
     assert not whole, "\n".join(whole)
+
+
+@pytest.fixture
+async def beside(postgres: Postgres, migrated_postgres: str) -> AsyncIterator[Callable[[], Store]]:
+    """Makes stores on one PostgreSQL database, as programs beside each other have them."""
+    name = postgres.create(migrated_postgres)
+    made: list[Store] = []
+
+    def another() -> Store:
+        made.append(Store(postgres.url(name)))
+        return made[-1]
+
+    yield another
+    for store in made:
+        await store.close()
+    postgres.drop(name)
+
+
+@pytest.mark.postgresql
+async def test_people_who_came_lately_are_looked_at_before_they_are_frozen(
+    beside: Callable[[], Store], clock: FrozenClock, home: Path
+) -> None:
+    """However few are frozen: PostgreSQL would read all subscriptions for each token, as if there were none."""
+
+    async def seen() -> list[tuple[float, int]]:
+        """How many subscribers, subscriptions and suppressions it believes in; how often it was told to look."""
+        figures = "SELECT reltuples, analyze_count FROM pg_stat_user_tables JOIN pg_class ON pg_class.oid = relid"
+        async with kit.store.read() as tx:
+            rows = await tx.execute(text(f"{figures} WHERE pg_class.relname LIKE 'su%s' ORDER BY pg_class.relname"))
+            return [(row[0], row[1]) for row in rows]
+
+    async def more(first: int, count: int, slug: str) -> None:
+        store = beside()
+        await some_readers(a_kit(store, clock, home), [Reader(n) for n in range(first, first + count)], slug)
+        await store.close()  # as the program ends that brought them, and tells the server what it changed
+
+    kit = a_kit(beside(), clock, home)
+    await more(1, 40, "supporters")
+    assert await seen() == [(-1, 0)] * 4, "it never looked"
+    await fresh_articles(kit)
+    await campaigning.create(kit, "news", EVERY)
+    await campaigning.approve(kit, "news")
+    await planning.send_now(kit, "news")
+    assert await freezing.freeze_due(kit) == 1
+    await kit.renderer.aclose()
+    assert await seen() == [(40, 1), (40, 1), (0, 1), (0, 1)]
+    await more(101, 5, "few")
+    await audiences.look_over(kit.store)
+    assert await seen() == [(40, 1), (40, 1), (0, 1), (0, 1)], "five more change no plan"
+    await more(201, 60, "many")
+    await audiences.look_over(kit.store)
+    assert await seen() == [(105, 2), (105, 2), (0, 1), (0, 1)]
 
 
 async def _a_tick(tx: Transaction, kit: Kit, edition_id: int) -> None:
