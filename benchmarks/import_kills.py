@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import dataclasses
 import hashlib
 import json
 import random
@@ -19,6 +21,8 @@ from typing import Final
 from benchmarks.audit import Score
 from benchmarks.importing import write_people
 from benchmarks.installation import DATABASES, Installation, installation
+from campaign.actions import finding, undoing
+from campaign.store.imports import State
 
 _CONSENT: Final = "I want your letters, form of the fair, 2027-01-11"
 _EARLIEST: Final = 0.3
@@ -88,12 +92,20 @@ def _until_done(place: Installation, words: list[str], chance: random.Random, pl
 
 def _to_undo(place: Installation) -> list[int]:
     """Return the ids of imports that are not undone, newest first."""
-    return [one["id"] for one in json.loads(place.command("imports", "list", "--json")) if one["state"] != "undone"]
+
+    async def look() -> list[int]:
+        async with place.kit() as kit:
+            return [one.id for one in await undoing.every(kit) if one.state is not State.UNDONE]
+
+    return asyncio.run(look())
 
 
 def _rows(place: Installation, slug: str) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(place.command("subscribers", "list", "--list", slug, "--json"))
-    return found
+    async def look() -> list[dict[str, object]]:
+        async with place.kit() as kit:
+            return [dataclasses.asdict(row) async for row in finding.rows(kit, slug)]
+
+    return asyncio.run(look())
 
 
 def _people(place: Installation, slug: str) -> str:

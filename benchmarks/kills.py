@@ -212,9 +212,9 @@ class _Killer:
             self._tally = tally = Tally(Watch(kit, self._edition))
             tally.lives = [self._start() for _ in range(plan.daemons)]
             try:
-                while tally.kills < plan.kills and await self._until_flying(kit):
+                while tally.kills < plan.kills and (flying := await self._until_flying(kit)):
                     await asyncio.sleep(self._dice.uniform(0, plan.longest))
-                    await self._kill(kit, self._victims())
+                    await self._kill(kit, self._victims(flying))
                 await self._until_over()
                 await self._until_settled(kit)
             finally:
@@ -244,23 +244,30 @@ class _Killer:
         for life in alive:
             self._tally.orphans += await _outlived(life.process.pid)
 
-    def _victims(self) -> list[int]:
-        """One of the daemons, or some, or all at once."""
+    def _victims(self, flying: list[int]) -> list[int]:
+        """One of the daemons that had letters at the dot a moment ago, alone or with some of the others, or all."""
         several = self._dice.randint(1, min(self._plan.daemons, self._plan.kills - self._tally.kills))
-        return self._dice.sample(range(self._plan.daemons), several)
+        first = self._dice.choice(flying)
+        others = [n for n in range(self._plan.daemons) if n != first]
+        return [first, *self._dice.sample(others, several - 1)]
 
-    async def _until_flying(self, kit: Kit) -> bool:
-        """Wait until all daemons are at work and one has letters at the dot; False when the letters have run out."""
+    async def _until_flying(self, kit: Kit) -> list[int]:
+        """Wait until all daemons are at work and some have letters at the dot; none of them when letters have run out.
+
+        Of few letters one daemon may hold all: to kill the other alone would show nothing.
+        """
         lives = self._tally.lives
+        flying: list[int] = []
 
         async def ready() -> bool:
             if not all(life.running for life in lives):
                 return True
             working = [life.at_work for life in lives]  # of each, because it reads the name of those that have one
-            return all(working) and any([await held(kit, life.owner, State.OFFERED) for life in lives])
+            flying[:] = [n for n, life in enumerate(lives) if await held(kit, life.owner, State.OFFERED)]
+            return all(working) and bool(flying)
 
         await self._tally.watch.until(ready)
-        return all(life.running for life in lives)
+        return flying if all(life.running for life in lives) else []
 
     async def _until_over(self) -> None:
         async def over() -> bool:

@@ -9,12 +9,10 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.cli.homes import settle
-from tests.cli.programs import campaign
+from tests.cli.homes import Typist, settle
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
@@ -25,20 +23,15 @@ CALLER = "reader-07@example.org"
 FRIEND, FRIENDS_OTHER = "reader-11@example.org", "reader-11.private@example.org"
 
 
-def typed(home: Path, *words: str, status: int = 0) -> str:
-    done = campaign(*words, home=home)
-    assert done.returncode == status, f"{words}: {done.stdout}{done.stderr}"
-    return done.stdout + done.stderr
+class Admin(Typist):
+    """Types commands in the office, where the files lie."""
 
+    def types(self, *words: str, status: int = 0) -> str:
+        assert self(*words) == status, f"{words}: {self.said}{self.aside}"
+        return self.said + self.aside
 
-def read(home: Path, *words: str) -> Any:
-    done = campaign(*words, "--json", home=home)
-    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
-    return json.loads(done.stdout)
-
-
-def states(home: Path, slug: str) -> dict[str, str]:
-    return {row["address"]: row["state"] for row in read(home, "subscribers", "list", "--list", slug)}
+    def states(self, slug: str) -> dict[str, str]:
+        return {row["address"]: row["state"] for row in self.read("subscribers", "list", "--list", slug)}
 
 
 def write_the_spreadsheet(path: Path) -> None:
@@ -69,45 +62,49 @@ def write_the_coalition(path: Path) -> None:
 
 
 @pytest.fixture
-def home(empty_database_url: str, tmp_path: Path) -> Path:
+def admin(
+    empty_database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Admin:
     folder = tmp_path / "office"
     folder.mkdir()
     (folder / ".env").write_text(f'CAMPAIGN_DATABASE_URL="{empty_database_url}"\n', "utf-8")
     write_the_spreadsheet(folder / "forty.csv")
     write_the_coalition(folder / "coalition.csv")
-    typed(folder, "init")
+    monkeypatch.chdir(folder)
+    made = Admin(folder, capsys)
+    made.types("init")
     settle(folder)
-    return folder
+    return made
 
 
-def test_an_admins_day(home: Path) -> None:
+def test_an_admins_day(admin: Admin) -> None:
     # Before anybody is mailed: who must never be.
-    typed(home, "suppressions", "add", "reader-40@example.org", "--yes")
-    typed(home, "suppressions", "add", "@example.com", "--yes")
-    typed(home, "suppressions", "check", "someone@example.com", status=1)
+    admin.types("suppressions", "add", "reader-40@example.org", "--yes")
+    admin.types("suppressions", "add", "@example.com", "--yes")
+    admin.types("suppressions", "check", "someone@example.com", status=1)
 
     # Forty people from a spreadsheet, looked at first.
-    typed(home, "lists", "add", "friends")
-    typed(home, "attributes", "add", "spende", "--kind", "number")
+    admin.types("lists", "add", "friends")
+    admin.types("attributes", "add", "spende", "--kind", "number")
     forty = ("subscribers", "import", "forty.csv", "--list", "friends", "--consent", SHEET)
-    looked = read(home, *forty, "--dry-run")
+    looked = admin.read(*forty, "--dry-run")
     assert (looked["added"], looked["refused"]) == (39, 2)
-    assert read(home, "subscribers", "list", "--list", "friends") == []
-    typed(home, *forty, "--yes")
-    assert states(home, "friends") == {f"reader-{n:02}@example.org": "active" for n in range(1, 40)}
-    (friend,) = read(home, "subscribers", "find", FRIEND)
+    assert admin.read("subscribers", "list", "--list", "friends") == []
+    admin.types(*forty, "--yes")
+    assert admin.states("friends") == {f"reader-{n:02}@example.org": "active" for n in range(1, 40)}
+    (friend,) = admin.read("subscribers", "find", FRIEND)
     assert friend["name"] == "Zoë Größe 11"
 
     # A caller is angry, and is gone: no file brings them back.
-    receipt = typed(home, "subscribers", "erase", CALLER, "--yes")
+    receipt = admin.types("subscribers", "erase", CALLER, "--yes")
     assert "Receipt: 20" in receipt
-    typed(home, "lists", "add", "coalition")
+    admin.types("lists", "add", "coalition")
     coalition = ("subscribers", "import", "coalition.csv", "--list", "coalition", "--consent", SHARED, "--yes")
-    typed(home, *coalition)
-    assert read(home, "lists", "show", "coalition")["active"] == COALITION - 1
-    assert CALLER not in states(home, "coalition")
-    typed(home, *coalition)
-    newest, first, sheet = read(home, "imports", "list")
+    admin.types(*coalition)
+    assert admin.read("lists", "show", "coalition")["active"] == COALITION - 1
+    assert CALLER not in admin.states("coalition")
+    admin.types(*coalition)
+    newest, first, sheet = admin.read("imports", "list")
     assert (first["added"], first["refused"], first["state"], first["list"]) == (
         COALITION - 1,
         1,
@@ -119,35 +116,35 @@ def test_an_admins_day(home: Path) -> None:
 
     # A segment: a rule, counted as people are now.
     rule = 'country = "US" and language in ("en", "es") and spende >= 200 and not list "coalition"'
-    typed(home, "segments", "add", "donors", rule)
-    assert read(home, "segments", "count", "donors")["people"] == len(
+    admin.types("segments", "add", "donors", rule)
+    assert admin.read("segments", "count", "donors")["people"] == len(
         [n for n in range(1, 40) if n % 2 == 0 and n >= 20]
     )
-    said = typed(home, "segments", "add", "broken", 'country = "US" and and language = "en"', status=2)
+    said = admin.types("segments", "add", "broken", 'country = "US" and and language = "en"', status=2)
     assert "^" in said
 
     # One person with two mailboxes.
-    typed(home, "subscribers", "add", FRIENDS_OTHER, "--list", "friends", "--consent", "Asked on the phone, 2026")
-    typed(home, "subscribers", "merge", FRIEND, FRIENDS_OTHER, "--yes")
-    assert FRIENDS_OTHER not in states(home, "friends")
-    assert states(home, "friends")[FRIEND] == "active"
+    admin.types("subscribers", "add", FRIENDS_OTHER, "--list", "friends", "--consent", "Asked on the phone, 2026")
+    admin.types("subscribers", "merge", FRIEND, FRIENDS_OTHER, "--yes")
+    assert FRIENDS_OTHER not in admin.states("friends")
+    assert admin.states("friends")[FRIEND] == "active"
 
     # The coalition's file was a mistake. One of its people has left meanwhile, and stays so.
-    typed(home, "subscribers", "leave", "member-00002@example.net", "--yes")
-    typed(home, "imports", "undo", str(first["id"]), "--yes")
-    assert states(home, "coalition") == {"member-00002@example.net": "left"}
-    undone = next(row for row in read(home, "imports", "list") if row["id"] == first["id"])
+    admin.types("subscribers", "leave", "member-00002@example.net", "--yes")
+    admin.types("imports", "undo", str(first["id"]), "--yes")
+    assert admin.states("coalition") == {"member-00002@example.net": "left"}
+    undone = next(row for row in admin.read("imports", "list") if row["id"] == first["id"])
     assert undone["state"] == "undone"
-    assert states(home, "friends")[FRIEND] == "active"
+    assert admin.states("friends")[FRIEND] == "active"
 
     # Somebody asks how we come to write to them.
-    proof = typed(home, "consents", "proof", FRIEND)
+    proof = admin.types("consents", "proof", FRIEND)
     assert SHEET in proof
     assert "forty.csv" in proof
     assert "Asked on the phone, 2026" in proof
 
     # And all of it is on record, without an address in it.
-    log = read(home, "audit")
+    log = admin.read("audit")
     assert {"import.run", "import.undo", "segment.add", "suppression.add"} <= {row["action"] for row in log}
     assert "reader-" not in json.dumps(log)
     assert "member-" not in json.dumps(log)

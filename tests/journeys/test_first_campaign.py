@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import email
 import email.policy
-import json
 import re
 import signal
 import subprocess
@@ -18,13 +17,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from tests.cli.homes import free_port, settle
+from tests.cli.homes import Typist, free_port, settle
 from tests.cli.programs import campaign, command, environment
 
 PEOPLE = """\
@@ -68,15 +66,21 @@ def mailboxes() -> Iterator[tuple[Mailboxes, str]]:
     controller.stop()
 
 
-def typed(home: Path, *words: str) -> str:
-    """Type a command that must work, and return what it said."""
-    done = campaign(*words, home=home)
-    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
-    return done.stdout
+class Newcomer(Typist):
+    """Types commands in the folder that was empty; daemons run as programs of their own, as theirs do."""
 
+    def types(self, *words: str) -> str:
+        """Type a command that must work, and return what it said."""
+        assert self(*words) == 0, f"{words}: {self.said}{self.aside}"
+        return self.said
 
-def read(home: Path, *words: str) -> Any:
-    return json.loads(typed(home, *words, "--json"))
+    def runs(self, *words: str) -> None:
+        done = campaign("run", *words, home=self.home)
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+
+    def state(self, address: str) -> str:
+        rows = self.read("subscribers", "list", "--list", "supporters")
+        return str(next(row["state"] for row in rows if row["address"] == address))
 
 
 @contextmanager
@@ -103,42 +107,48 @@ def _wait_for(address: str) -> None:
 @pytest.mark.journey
 @pytest.mark.timeout(240)
 def test_from_an_empty_folder_to_the_person_who_leaves(
-    empty_database_url: str, tmp_path: Path, mailboxes: tuple[Mailboxes, str]
+    empty_database_url: str,
+    tmp_path: Path,
+    mailboxes: tuple[Mailboxes, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     boxes, relay = mailboxes
     home = tmp_path / "first"
     home.mkdir()
+    monkeypatch.chdir(home)
+    newcomer = Newcomer(home, capsys)
     (home / "people.csv").write_text(PEOPLE, "utf-8")
     (home / "bakery.txt").write_text(ARTICLE, "utf-8")
     address = f"http://127.0.0.1:{(port := free_port())}"
     (home / ".env").write_text(f'CAMPAIGN_DATABASE_URL="{empty_database_url}"\n', "utf-8")
 
-    assert "3 fresh keys" in typed(home, "init")
+    assert "3 fresh keys" in newcomer.types("init")
     settle(home, CAMPAIGN_SMTP_URL=relay, CAMPAIGN_BASE_URL=address, CAMPAIGN_LISTEN=f"127.0.0.1:{port}")
-    typed(home, "lists", "add", "supporters")
+    newcomer.types("lists", "add", "supporters")
     consent = "I would like to get your letters. Sign-up sheet, town hall, 2026-10-03"
     words = ["subscribers", "import", "people.csv", "--list", "supporters", "--consent", consent, "--yes"]
-    assert "4" in typed(home, *words)
-    typed(home, *words)
-    rows = read(home, "subscribers", "list", "--list", "supporters")
+    assert "4" in newcomer.types(*words)
+    newcomer.types(*words)
+    rows = newcomer.read("subscribers", "list", "--list", "supporters")
     assert [row["state"] for row in rows] == ["active"] * 4
 
-    typed(home, "articles", "import", "bakery.txt")
-    (article,) = read(home, "articles", "search", "bakery flour")
-    typed(
-        home, "new", "corner", "--key-date", "world-day-against-trafficking", "--list", "supporters",
+    newcomer.types("articles", "import", "bakery.txt")
+    (article,) = newcomer.read("articles", "search", "bakery flour")
+    newcomer.types(
+        "new", "corner", "--key-date", "world-day-against-trafficking", "--list", "supporters",
         "--remind", "7d", "--on-the-day", "--pin", article["slug"],
     )  # fmt: skip
-    shown = typed(home, "preview", "corner", "--subscriber", GUEST, "--html", "letter.html")
+    shown = newcomer.types("preview", "corner", "--subscriber", GUEST, "--html", "letter.html")
     assert "A bakery that asks where its flour comes from" in shown
     assert "Modern Slavery & Exploitation Helpline" in shown
     assert "A bakery that asks" in (home / "letter.html").read_text("utf-8")
-    typed(home, "approve", "corner", "--yes")
-    assert [one["step"] for one in read(home, "plan", "corner")] == ["7d-before", "on-the-day"]
+    newcomer.types("approve", "corner", "--yes")
+    assert [one["step"] for one in newcomer.read("plan", "corner")] == ["7d-before", "on-the-day"]
     assert boxes.of == {}
 
-    typed(home, "send", "corner", "--now", "--key", "first", "--yes")
-    typed(home, "run", "--until-idle")
+    newcomer.types("send", "corner", "--now", "--key", "first", "--yes")
+    newcomer.runs("--until-idle")
     assert {who: len(letters) for who, letters in boxes.of.items()} == {row["address"]: 1 for row in rows}
     (first,) = boxes.of[GUEST]
     body = first.get_body(("plain",))
@@ -151,16 +161,16 @@ def test_from_an_empty_folder_to_the_person_who_leaves(
     with a_daemon(home, address):
         with urllib.request.urlopen(link[1]) as page:
             assert page.status == 200
-        assert _state(home, GUEST) == "active", "looking at the page changes nothing"
+        assert newcomer.state(GUEST) == "active", "looking at the page changes nothing"
         with urllib.request.urlopen(link[1], data=b"List-Unsubscribe=One-Click") as page:
             assert page.status == 200
-    assert _state(home, GUEST) == "left"
+    assert newcomer.state(GUEST) == "left"
 
-    typed(home, "send", "corner", "--now", "--key", "second", "--yes")
-    typed(home, "run", "--until-idle", "--no-web")
+    newcomer.types("send", "corner", "--now", "--key", "second", "--yes")
+    newcomer.runs("--until-idle", "--no-web")
     assert len(boxes.of.pop(GUEST)) == 1
     assert [len(letters) for letters in boxes.of.values()] == [2, 2, 2]
-    editions = {one["edition"]: one for one in read(home, "status", "corner")["editions"]}
+    editions = {one["edition"]: one for one in newcomer.read("status", "corner")["editions"]}
     for name, people in (("corner/extra/first", 4), ("corner/extra/second", 3)):
         assert (editions[name]["state"], editions[name]["accepted"], editions[name]["planned"]) == (
             "sent",
@@ -168,12 +178,7 @@ def test_from_an_empty_folder_to_the_person_who_leaves(
             people,
         )
         assert editions[name]["reconciled"]
-    assert {row["in"] for row in read(home, "plan", "--subscriber", GUEST)} == {False}
+    assert {row["in"] for row in newcomer.read("plan", "--subscriber", GUEST)} == {False}
 
-    typed(home, *words)
-    assert _state(home, GUEST) == "left", "who left does not come back by an import"
-
-
-def _state(home: Path, address: str) -> str:
-    rows = read(home, "subscribers", "list", "--list", "supporters")
-    return str(next(row["state"] for row in rows if row["address"] == address))
+    newcomer.types(*words)
+    assert newcomer.state(GUEST) == "left", "who left does not come back by an import"
