@@ -5,7 +5,7 @@
 A daemon that is stopped (SIGSTOP: a frozen machine, a suspended laptop) lives for all that the others can see. Its
 letters are theirs after half an hour, and in doubt after eleven minutes at the dot; the script sets the instants of
 their last moves back, as if that time had passed. On PostgreSQL a second script cuts the sessions of daemons that work,
-first the one by which the others know that it lives: they take its letters while it still has them.
+all of them or the one by which the others know that it lives: they take its letters while it still has them.
 """
 
 from __future__ import annotations
@@ -256,14 +256,14 @@ _OTHERS: Final = "SELECT pid FROM pg_stat_activity WHERE datname = current_datab
 
 
 async def _cut_sessions(scene: Scene, score: Score) -> None:
-    """Cut the sessions that say who lives, and every third time all that the daemons have; recover at once."""
+    """Cut all sessions of the daemons, then twice those that say who lives, and so on; recover at once."""
     dice, cut, taken = random.Random(scene.plan.seed), 0, 0
     for number in range(scene.plan.cuts):
         await asyncio.sleep(dice.uniform(0.05, 0.4))
         if not await scene.until_any_flies():
             break
         async with scene.kit.store.begin() as tx:
-            which = _OTHERS if number % 3 == 2 else _PRESENCE
+            which = _PRESENCE if number % 3 else _OTHERS
             found = await tx.execute(text(f"SELECT pg_terminate_backend(pid) FROM ({which}) AS sessions"))
             cut += len(found.all())
         await asyncio.sleep(LOOK)  # a session ends a moment after it was told to

@@ -137,7 +137,7 @@ class Store:
         await self._look(f"VACUUM (ANALYZE, SKIP_LOCKED) {table}")
 
     async def analyze(self, table: str) -> None:
-        """Have PostgreSQL take a sample of a table, so that it plans by what is in it now: a second, however large.
+        """Have PostgreSQL take a sample of a table, no larger for a larger one, so that it plans by what is in it now.
 
         As for `vacuum`, it keeps nobody waiting, and SQLite needs none.
         """

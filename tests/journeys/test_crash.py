@@ -54,7 +54,7 @@ def test_a_daemon_that_stood_still_writes_no_dot_for_a_letter_that_others_have(d
 
 @pytest.mark.postgresql
 def test_daemons_whose_sessions_are_cut_lose_and_double_nothing() -> None:
-    plan = stops.Plan("postgresql", letters=300, cuts=3, seed=4)
+    plan = stops.Plan("postgresql", letters=300, cuts=2, seed=4)
     with nothing_failed() as score:
         stops.prove_cut(plan, score)
 
@@ -68,6 +68,6 @@ def test_faults_of_the_wire_end_as_promised(database: str) -> None:
 
 @DATABASES
 def test_an_import_and_an_undo_that_are_killed_end_as_if_nobody_had(database: str) -> None:
-    plan = import_kills.Plan(database=database, rows=8_000, kills=3, longest=1.3, seed=5)
+    plan = import_kills.Plan(database=database, rows=6_000, kills=3, longest=1.1, seed=5)
     with nothing_failed() as score:
         import_kills.prove(plan, score)
