@@ -22,10 +22,6 @@ class Clock(Protocol):
         """Return seconds from an arbitrary start that never run backwards."""
         ...
 
-    def effort(self) -> float:
-        """Return how many seconds of a processor the calling thread has used."""
-        ...
-
     def token_bytes(self, n: int) -> bytes:
         """Return `n` bytes nobody can guess."""
         ...
@@ -59,10 +55,6 @@ class SystemClock:
     def monotonic(self) -> float:
         """Return seconds from an arbitrary start that never run backwards."""
         return time.monotonic()
-
-    def effort(self) -> float:
-        """Return how many seconds of a processor the calling thread has used."""
-        return time.thread_time()
 
     def token_bytes(self, n: int) -> bytes:
         """Return `n` bytes nobody can guess; each byte of chance is handed out once, and never by two processes."""

@@ -27,9 +27,6 @@ class FrozenClock:
     def monotonic(self) -> float:
         return (self._now - self._started).total_seconds()
 
-    def effort(self) -> float:
-        return 0.0
-
     def token_bytes(self, n: int) -> bytes:
         self._tokens += 1
         return hashlib.shake_256(f"{self._seed}/{self._tokens}".encode()).digest(n)

@@ -6,6 +6,7 @@ from the numbers that they name.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final, NamedTuple
 
 from campaign.actions import wording
@@ -56,6 +57,8 @@ class Filling:
         slow = kit.signer is not None and kit.signer.slow
         self.signing = Signing(self.signed) if slow else None
         """Where letters are signed if that takes long; None where it is done at once, or not at all."""
+        self._looking = asyncio.Lock()
+        """One connection looks a text up for all: at the start of an edition all of them want the same one."""
         self._compiled: dict[str, Compiled] = {}
         self._variants: dict[int, list[str]] = {}
         self._picked: dict[tuple[int, str | None, str | None], str | None] = {}
@@ -96,9 +99,10 @@ class Filling:
         return Filled(personal, fill(compiled, personal), variant, self._return_path)
 
     async def _variant(self, letter: Claimed) -> str:
-        if letter.edition_id is not None and letter.edition_id not in self._variants:
-            async with self._kit.store.read() as tx:
-                self._variants[letter.edition_id] = await letters.variants(tx, letter.edition_id)
+        async with self._looking:
+            if letter.edition_id is not None and letter.edition_id not in self._variants:
+                async with self._kit.store.read() as tx:
+                    self._variants[letter.edition_id] = await letters.variants(tx, letter.edition_id)
         found = self._known_variant(letter)
         if found is None:
             raise LetterRefused("There is no text in any language for this person.")
@@ -116,19 +120,23 @@ class Filling:
         return self._picked[reader]
 
     async def _at_hand(self, letter: Claimed, variant: str) -> Compiled:
-        if variant not in self._compiled:
-            async with self._kit.store.read() as tx:
-                stored = await letters.compiled(tx, variant)
-            if stored is not None:
-                compiled = Compiled.loads(stored)
-            elif letter.edition_id is None:
-                compiled = await wording.compile_service(self._kit, letter.kind, variant)
-            else:
-                raise LetterRefused(f"The text {variant} is missing from the database.")
-            if len(self._compiled) >= _KEPT:
-                self._compiled.pop(next(iter(self._compiled)))
-            self._compiled[variant] = compiled
-        return self._compiled[variant]
+        async with self._looking:
+            found = self._compiled.get(variant)
+            if found is None:
+                found = await self._looked_up(letter, variant)
+                if len(self._compiled) >= _KEPT:
+                    self._compiled.pop(next(iter(self._compiled)))
+                self._compiled[variant] = found
+        return found
+
+    async def _looked_up(self, letter: Claimed, variant: str) -> Compiled:
+        async with self._kit.store.read() as tx:
+            stored = await letters.compiled(tx, variant)
+        if stored is not None:
+            return Compiled.loads(stored)
+        if letter.edition_id is None:
+            return await wording.compile_service(self._kit, letter.kind, variant)
+        raise LetterRefused(f"The text {variant} is missing from the database.")
 
     def _personal(self, letter: Claimed) -> Personal:
         """Return what is this person's: date and Message-ID of the first token where there was one.
