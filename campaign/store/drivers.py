@@ -29,9 +29,9 @@ _PRAGMAS: Final = (
     "PRAGMA busy_timeout = 60000",
     "PRAGMA cache_size = -8192",
     "PRAGMA temp_store = MEMORY",
+    # The log may grow to 32 MB before it is worked into the file: by then most of its pages were written several times.
     "PRAGMA wal_autocheckpoint = 8000",
 )
-"""The log may grow to 32 MB before it is worked into the file: by then most of its pages were written several times."""
 _KEEPALIVE: Final = {
     "connect_timeout": 10,
     "keepalives": 1,
