@@ -171,7 +171,7 @@ class Committer:
         Return whether the database was there at all.
         """
         try:
-            granted = await self.writer.run(lambda tx: self._in_one(tx, group))
+            granted = await self._granted(group)
         except Exception as error:  # noqa: BLE001 -- the one place that must outlive a database that is away
             away = isinstance(error, DatabaseAway)
             told = _log.info if away else _log.error  # of a database that is away, the store has told it once for all
@@ -189,6 +189,14 @@ class Committer:
         self._unwritten -= len(group.outcomes)
         self._written.set()
         return True
+
+    async def _granted(self, group: _Group) -> set[int]:
+        """Write a group; where all is as it mostly is, by a program that need not wait for this one."""
+        if not group.withheld:  # of those nobody can foresee who may not receive any more
+            foreseen = await self.writer.attempt(lambda plan: self._in_one(plan, group))
+            if foreseen is not None:
+                return foreseen[0]
+        return await self.writer.run(lambda tx: self._in_one(tx, group))
 
     async def _in_one(self, tx: Transaction, group: _Group) -> set[int]:
         now = self._kit.clock.now()

@@ -15,6 +15,7 @@ from campaign.actions.lanes import Drain
 from campaign.logs import get_log
 from campaign.store import ledger, waves
 from campaign.store.engine import DatabaseAway, Transaction
+from campaign.store.foreseen import Plan
 from campaign.store.ledger import Claim, Claimed, Position
 
 _log = get_log()
@@ -103,7 +104,7 @@ class Feeder:
             if (batch := self._batch) <= 0:
                 break
             wanted = Claim(self._owner, source, batch, self._positions.get(source), but)
-            claimed = await self._committer.writer.run(partial(self._claim, wanted))
+            claimed = await self._claimed(wanted)
             if claimed is None:
                 return None
             letters, self._positions[source] = claimed
@@ -130,7 +131,7 @@ class Feeder:
                 before = await ledger.before_first(tx, wanted, self._kit.clock.now())
             if before is None:
                 continue
-            claimed = await self._committer.writer.run(partial(self._claim, replace(wanted, after=before)))
+            claimed = await self._claimed(replace(wanted, after=before))
             if claimed is not None:
                 self._backlog.put(claimed[0])
                 found += len(claimed[0])
@@ -142,6 +143,19 @@ class Feeder:
     async def _sources(self) -> list[int | None]:
         async with self._kit.store.read() as tx:
             return [None, *await ledger.sending_editions(tx)]
+
+    async def _claimed(self, wanted: Claim) -> tuple[list[Claimed], Position | None] | None:
+        """Claim the next batch of one source; None when its waves are still being opened."""
+        writer = self._committer.writer
+        if (foreseen := await writer.attempt(partial(self._foresee, wanted))) is not None:
+            return ledger.claims(foreseen[1])
+        return await writer.run(partial(self._claim, wanted))
+
+    async def _foresee(self, wanted: Claim, plan: Plan) -> None:
+        """Foresee that no wave waits to be opened; `_claim` would open it."""
+        now = self._kit.clock.now()
+        await waves.foresee_none_due(plan, now)
+        await ledger.take(plan, wanted, now)
 
     async def _claim(self, wanted: Claim, tx: Transaction) -> tuple[list[Claimed], Position | None] | None:
         """Claim the next batch of one source, opening its waves first; None when that is not done yet."""

@@ -11,10 +11,13 @@ from typing import Any, Final
 from sqlalchemy import (
     BigInteger,
     Dialect,
+    Integer,
     Subquery,
     Table,
     Text,
+    all_,
     bindparam,
+    cast,
     func,
     literal_column,
     select,
@@ -22,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from campaign.store import straight
 from campaign.store.engine import Transaction
 from campaign.store.schema import Instant
 
@@ -62,8 +66,26 @@ async def gate(tx: Transaction, editions: Iterable[int], *, exclusive: bool) -> 
     numbers = sorted({edition % 2**31 for edition in editions})
     if is_sqlite(tx) or not numbers:
         return
+    await straight.run(tx, _gates(len(numbers), exclusive), {f"gate_{at}": number for at, number in enumerate(numbers)})
+
+
+@cache
+def _gates(count: int, exclusive: bool) -> Any:  # noqa: FBT001 -- a statement for each
     lock = func.pg_advisory_xact_lock if exclusive else func.pg_advisory_xact_lock_shared
-    await tx.execute(select(*(lock(_GATE, number) for number in numbers)))
+    marks = [bindparam(f"gate_{at}", type_=Integer()) for at in range(count)]
+    return select(*(cast(lock(_GATE, mark), Text).label(mark.key) for mark in marks))
+
+
+def none_of(dialect: str, column: Any, name: str) -> Any:
+    """Say that a column has none of the texts in the parameter `name`, however many they are; see `texts`."""
+    if dialect == "sqlite":
+        return column.not_in(select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value))
+    return column != all_(bindparam(name, type_=postgresql.ARRAY(Text)))
+
+
+def texts(tx: Transaction, given: Iterable[str]) -> Any:
+    """Return the value of a parameter that is a number of texts."""
+    return json.dumps(list(given)) if is_sqlite(tx) else list(given)
 
 
 Own = tuple[tuple[str, Any], ...]

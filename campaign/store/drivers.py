@@ -18,6 +18,7 @@ from sqlalchemy.util import await_only
 
 from campaign.domain.errors import BadInput
 from campaign.store.door import Door
+from campaign.store.executor import Opening
 
 SQLITE_WRITES: Final = "BEGIN IMMEDIATE"
 """How a writing transaction begins on SQLite."""
@@ -86,6 +87,15 @@ def blocking_engine(url: URL) -> Engine:
         engine = create_engine(url, isolation_level="READ COMMITTED", connect_args=dict(_KEEPALIVE), **alone)
         _prepare_postgresql(engine, _NO_STANDSTILL)
     return engine
+
+
+def opening(engine: Engine) -> Opening:
+    """Return how a program of its own comes to the database of a blocking engine, with the same words at first."""
+    arguments, options = engine.dialect.create_connect_args(engine.url)
+    if engine.dialect.name == "sqlite":
+        return Opening(True, tuple(arguments), dict(options), _PRAGMAS)
+    kept = {name: value for name, value in options.items() if name != "context"}  # SQLAlchemy's own
+    return Opening(False, tuple(arguments), {**kept, **_KEEPALIVE}, (_DURABLE, _NO_STANDSTILL))
 
 
 def _sqlite_engine(url: URL) -> AsyncEngine:

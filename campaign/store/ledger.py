@@ -11,13 +11,13 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, case, delete, func, or_, select, tuple_, update
 
 from campaign.domain.delivery import Event, Kind, State, advance
 from campaign.domain.editions import EditionState
-from campaign.store import tokens
+from campaign.store import straight, tokens
 from campaign.store.brakes import brake_is_off
-from campaign.store.dialects import EVERYTHING, gate, insert_into, numbered, numbers
+from campaign.store.dialects import EVERYTHING, gate, insert_into, is_sqlite, none_of, numbered, texts
 from campaign.store.editions import reopen
 from campaign.store.engine import Transaction
 from campaign.store.moves import (
@@ -26,12 +26,14 @@ from campaign.store.moves import (
     Only,
     Own,
     Step,
+    append,
+    append_from,
     edition_is_open,
+    event_of,
     in_state,
     may_receive,
     move,
     move_held,
-    record,
 )
 from campaign.store.schema.ledger import deliveries, delivery_events, delivery_replies, editions
 from campaign.store.schema.people import subscribers
@@ -106,17 +108,28 @@ class Claim:
 
 async def claim(tx: Transaction, wanted: Claim, now: datetime) -> tuple[list[Claimed], Position | None]:
     """Take due letters in the order they fell due, none while the brake is on; return them and the position reached."""
-    statement = _claim(wanted.edition_id is None, wanted.after is not None, bool(wanted.but))
-    given = {"new_owner": wanted.owner, "now": now, "most": wanted.limit}
-    given |= {} if wanted.edition_id is None else {"edition": wanted.edition_id}
-    given |= {} if wanted.after is None else {"after": wanted.after[0], "after_id": wanted.after[1]}
-    given |= {"but": wanted.but} if wanted.but else {}
-    way = (State.QUEUED, State.CLAIMED)
-    ids = await record(tx, way, await tx.execute(statement, given), Cause(now))
-    if not ids:
-        return [], None
-    rows = (await tx.execute(_with_person(tx.dialect.name), numbers(tx, [(id_, 0) for id_ in ids]))).all()
-    return [Claimed._make(row[:-1]) for row in rows], (rows[-1].due_at, rows[-1].id)
+    return claims(await take(tx, wanted, now))
+
+
+async def take(tx: Transaction, wanted: Claim, now: datetime) -> list[Any]:
+    """Do the same, and return rows for `claims`."""
+    dialect, way = tx.dialect.name, (State.QUEUED, advance(State.QUEUED, Event.CLAIM))
+    statement = _due(dialect, wanted.edition_id is None, wanted.after is not None, bool(wanted.but))
+    given = {"new_owner": wanted.owner, "now": now, "most": wanted.limit, "edition": wanted.edition_id}
+    given |= {} if wanted.after is None else {"beyond": wanted.after[0], "beyond_id": wanted.after[1]}
+    given |= {"but": texts(tx, wanted.but)} if wanted.but else {}
+    if not is_sqlite(tx):
+        return await straight.ask(tx, _taken(statement), {**given, **event_of(way, Cause(now))})
+    found = await straight.run(tx, statement, given, 1)
+    given["numbers"] = found.rows[0][0]
+    await straight.run(tx, _claim(), given)
+    await straight.run(tx, append(dialect), {**event_of(way, Cause(now)), **given})
+    return await straight.ask(tx, _with_person(), given)
+
+
+def claims(rows: Sequence[Sequence[Any]]) -> tuple[list[Claimed], Position | None]:
+    """Return the letters that were taken, and the position reached."""
+    return [Claimed._make(row[:-1]) for row in rows], (rows[-1][-1], rows[-1][0]) if rows else None
 
 
 async def before_first(tx: Transaction, wanted: Claim, now: datetime) -> Position | None:
@@ -128,21 +141,48 @@ async def before_first(tx: Transaction, wanted: Claim, now: datetime) -> Positio
 
 
 @cache
-def _claim(service: bool, onwards: bool, but: bool) -> Any:  # noqa: FBT001 -- three ways to ask, and each a statement
-    due = select(_D.id).where(in_state(State.QUEUED), _D.due_at <= bindparam("now", type_=_D.due_at.type))
-    due = due.where(brake_is_off())
+def _due(dialect: str, service: bool, onwards: bool, but: bool) -> Any:  # noqa: FBT001 -- a statement for each way to ask
+    """Look for the next letters; SQLite returns the numbers of all of them as one text."""
+    due = select(_D.id, (_D.claim_no + 1).label("no")).where(in_state(State.QUEUED))
+    due = due.where(_D.due_at <= bindparam("now", type_=_D.due_at.type), brake_is_off())
     due = due.where(_D.edition_id.is_(None) if service else _D.edition_id == bindparam("edition"))
     if onwards:
-        position = tuple_(bindparam("after", type_=_D.due_at.type), bindparam("after_id", type_=_D.id.type))
+        position = tuple_(bindparam("beyond", type_=_D.due_at.type), bindparam("beyond_id", type_=_D.id.type))
         due = due.where(tuple_(_D.due_at, _D.id) > position)
     if but:
-        due = due.where(_D.domain.not_in(bindparam("but", expanding=True)))
-    due = due.order_by(_D.due_at, _D.id).limit(bindparam("most")).with_for_update(skip_locked=True)
-    values = {"owner": bindparam("new_owner"), "claim_no": _D.claim_no + 1, "attempts": _D.attempts + 1}
-    values |= {"name_sealed": _name()}
-    moved = {"state": advance(State.QUEUED, Event.CLAIM), "moved_at": bindparam("now", type_=_D.moved_at.type)}
+        due = due.where(none_of(dialect, _D.domain, "but"))
+    due = due.order_by(_D.due_at, _D.id).limit(bindparam("most", type_=Integer()))
+    if dialect != "sqlite":
+        return due.with_for_update(skip_locked=True)
+    found = due.subquery("due").c
+    return select(func.json_group_array(func.json_array(found.id, found.no)))
+
+
+def _changes() -> dict[str, Any]:
+    """Return what a claim changes in a letter's row."""
+    owner, at = bindparam("new_owner", type_=_D.owner.type), bindparam("now", type_=_D.moved_at.type)
+    moved = {"state": advance(State.QUEUED, Event.CLAIM), "moved_at": at, "owner": owner}
+    return {**moved, "claim_no": _D.claim_no + 1, "attempts": _D.attempts + 1, "name_sealed": _name()}
+
+
+@cache
+def _claim() -> Any:
+    """Claim letters by their numbers, in the transaction that found them (SQLite has one writer)."""
+    return update(deliveries).where(_D.id == numbered("sqlite").c.id).values(**_changes())
+
+
+@cache
+def _taken(due: Any) -> Any:
+    """Claim the letters that are due, append their events and read them, all at once (PostgreSQL)."""
     mine = and_(in_state(State.QUEUED), _D.id.in_(select(due.cte("due").c.id)))
-    return update(deliveries).where(mine).values(**moved, **values).returning(_D.id, _D.claim_no)
+    columns = [_D[name] for name in Claimed._fields if name not in _OF_PERSON]
+    moved = update(deliveries).where(mine).values(**_changes())
+    moved = moved.returning(*columns, _D.subscriber_id, _D.due_at).cte("moved")
+    told = append_from(select(moved.c.id, moved.c.claim_no)).cte("told")
+    rows = moved.outerjoin(subscribers, subscribers.c.id == moved.c.subscriber_id)
+    cells = [(subscribers if name in _OF_PERSON else moved).c[name] for name in Claimed._fields]
+    found = select(*cells, moved.c.due_at).select_from(rows).order_by(moved.c.due_at, moved.c.id)
+    return found.add_cte(told)
 
 
 def _name() -> ColumnElement[bytes]:
@@ -155,12 +195,15 @@ def _name() -> ColumnElement[bytes]:
     return case((said, of_person), else_=_D.name_sealed)
 
 
+_OF_PERSON: Final = frozenset({"language", "country"})
+"""What a claim reads of the person, not of the letter."""
+
+
 @cache
-def _with_person(dialect: str) -> Any:
-    claimed = numbered(dialect)
-    of_person: dict[str, Any] = {"language": subscribers.c.language, "country": subscribers.c.country}
-    columns = [of_person[name] if name in of_person else _D[name] for name in Claimed._fields]
-    rows = claimed.join(deliveries, _D.id == claimed.c.id)
+def _with_person() -> Any:
+    taken = numbered("sqlite")
+    columns = [(subscribers if name in _OF_PERSON else deliveries).c[name] for name in Claimed._fields]
+    rows = taken.join(deliveries, _D.id == taken.c.id)
     rows = rows.outerjoin(subscribers, subscribers.c.id == _D.subscriber_id)
     return select(*columns, _D.due_at).select_from(rows).order_by(_D.due_at, _D.id)
 

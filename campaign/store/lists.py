@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, func, select, true, union, update
+from sqlalchemy import BindParameter, ColumnElement, Row, Select, and_, func, select, true, union, update
 
 from campaign.domain.consent import OptIn, SubscriptionState, Visibility
 from campaign.domain.editions import CampaignState
@@ -74,8 +74,16 @@ async def reopen(tx: Transaction, list_id: int) -> None:
 
 async def close_ended(tx: Transaction, now: datetime) -> None:
     """Close the lists whose end has come."""
-    ended = (_L.ends_at <= now, _L.retired_at.is_(None))
-    await tx.execute(update(lists).where(*ended).values(retired_at=_L.ends_at))
+    await tx.execute(update(lists).where(_ended(now)).values(retired_at=_L.ends_at))
+
+
+def ended(now: BindParameter[Any]) -> Select[tuple[int]]:
+    """Return the lists that `close_ended` would close then."""
+    return select(_L.id).where(_ended(now))
+
+
+def _ended(now: datetime | BindParameter[Any]) -> ColumnElement[bool]:
+    return and_(_L.ends_at <= now, _L.retired_at.is_(None))
 
 
 async def retire(tx: Transaction, list_id: int, now: datetime) -> bool:

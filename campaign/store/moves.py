@@ -16,6 +16,8 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     FromClause,
+    Insert,
+    Select,
     and_,
     bindparam,
     exists,
@@ -35,6 +37,7 @@ from campaign.domain.editions import EditionState
 from campaign.store import dialects, straight
 from campaign.store.dialects import is_sqlite, numbered, numbers
 from campaign.store.engine import Transaction
+from campaign.store.foreseen import NotForeseen, Plan
 from campaign.store.schema.ledger import campaign_lists, deliveries, delivery_events, delivery_replies, editions
 from campaign.store.schema.people import address_changes, lists, subscriptions, suppressed_domains, suppressions
 
@@ -150,11 +153,15 @@ async def move_held(tx: Transaction, step: Step, held: Held, cause: Cause, only:
     given = {f"new_{name}": value for name, value in changed.items()}
     rule, conditions = (only.rule, only.parameters) if only else (true, {})
     asked = {**conditions, **numbers(tx, held, step.columns)}
+    if isinstance(tx, Plan):
+        if cause.words:
+            raise NotForeseen
+        return await _foresee(tx, shape, rule, {**given, **asked, **event_of(step.way, cause)}, held)
     if not is_sqlite(tx):
         found = await straight.run(tx, _update_held(tx.dialect.name, shape, rule), {**given, **asked})
         return await record(tx, step.way, found.rows, cause)
     # SQLite hands each row over with a change of threads: it is asked which letters move only where not all of them do.
-    if cause.words or await _append_held(tx, step, rule, {**asked, **_event(step.way, cause)}) < len(held):
+    if cause.words or await _append_held(tx, step, rule, {**asked, **event_of(step.way, cause)}) < len(held):
         found = await straight.run(tx, _name_held(step, rule), asked)
         moving = set(json.loads(found.rows[0][0]))
         held = [one for one in held if one[0] in moving]
@@ -166,9 +173,17 @@ async def move_held(tx: Transaction, step: Step, held: Held, cause: Cause, only:
     return [one[0] for one in held]
 
 
+async def _foresee(plan: Plan, shape: _Shape, rule: _Rule, given: Mapping[str, Any], held: Held) -> list[int]:
+    """Write down that all of them move, and what is appended then."""
+    dialect = plan.dialect.name
+    await straight.run(plan, _update_held(dialect, shape, rule, asking=False), given, len(held))
+    await straight.run(plan, append(dialect), given, len(held))
+    return [one[0] for one in held]
+
+
 async def _append_held(tx: Transaction, step: Step, rule: _Rule, given: Mapping[str, Any]) -> int:
     """Append the events of those letters that are about to move; return how many."""
-    return (await straight.run(tx, _append("sqlite", step, rule), given)).touched
+    return (await straight.run(tx, append("sqlite", step, rule), given)).touched
 
 
 @cache
@@ -179,7 +194,7 @@ def _name_held(step: Step, rule: _Rule) -> Any:
 
 
 @cache
-def _update_held(dialect: str, shape: _Shape, rule: _Rule) -> Any:
+def _update_held(dialect: str, shape: _Shape, rule: _Rule, *, asking: bool = True) -> Any:
     step = shape.step
     told = numbered(dialect, step.columns)
     changed: dict[str, Any] = {name: bindparam(f"new_{name}", type_=_D[name].type) for name in shape.columns}
@@ -187,44 +202,50 @@ def _update_held(dialect: str, shape: _Shape, rule: _Rule) -> Any:
     changed |= step.own.changes(told) if step.own else {}
     mine = and_(_D.id == told.c.id, _D.claim_no == told.c.no, _stands(step.origin), rule())
     moved = update(deliveries).where(mine).values(state=step.way[1], **changed)
-    return moved if dialect == "sqlite" else moved.returning(_D.id, _D.claim_no)
+    return moved.returning(_D.id, _D.claim_no) if asking and dialect != "sqlite" else moved
 
 
 async def record(tx: Transaction, way: tuple[State, State], found: Any, cause: Cause) -> list[int]:
     """Append the events of letters that moved (`found`: the id and claim of each), and return their ids."""
     rows: list[tuple[int, int]] = [(row[0], row[1]) for row in found]
-    shared = _event(way, cause)
+    shared = event_of(way, cause)
     if cause.words:
         for row in rows:
             await _append_with_words(tx, {**shared, **numbers(tx, [row])}, row[0], cause.words)
     else:
         for start in range(0, len(rows), _CHUNK):
-            await straight.run(tx, _append(tx.dialect.name), {**shared, **numbers(tx, rows[start : start + _CHUNK])})
+            await straight.run(tx, append(tx.dialect.name), {**shared, **numbers(tx, rows[start : start + _CHUNK])})
     return [id_ for id_, _ in rows]
 
 
-def _event(way: tuple[State, State], cause: Cause) -> dict[str, Any]:
-    """Return what all events of one move share."""
+def event_of(way: tuple[State, State], cause: Cause) -> dict[str, Any]:
+    """Return what all events of one move share, as parameters of `append`."""
     given = {"at": cause.at, "code": cause.code, "enhanced": cause.enhanced, "reason": cause.reason}
     return {"before": way[0], "after": way[1], **{f"event_{name}": value for name, value in given.items()}}
 
 
 @cache
-def _append(dialect: str, step: Step | None = None, rule: _Rule = true) -> Any:
+def append(dialect: str, step: Step | None = None, rule: _Rule = true) -> Any:
     """Append an event for each of the numbers; with `step`, only for letters that can take it and fit the rule."""
-    rows, e = numbered(dialect, step.columns if step else ()).c, delivery_events.c
+    rows = numbered(dialect, step.columns if step else ()).c
+    moving = select(rows.id, rows.no)
+    if step is not None:
+        moving = moving.where(_D.id == rows.id, _D.claim_no == rows.no, _stands(step.origin), rule())
+    return append_from(moving).inline()
+
+
+def append_from(moving: Select[Any]) -> Insert:
+    """Append an event for each letter that `moving` finds: its id, and the number of its claim."""
+    e = delivery_events.c
     states = [bindparam("before", type_=e.from_state.type), bindparam("after", type_=e.to_state.type)]
     shared = [bindparam(f"event_{name}", type_=e[name].type) for name in ("at", "code", "enhanced", "reason")]
     columns = ("delivery_id", "claim_no", "from_state", "to_state", "at", "code", "enhanced", "reason")
-    moving = select(rows.id, rows.no, *states, *shared)
-    if step is not None:
-        moving = moving.where(_D.id == rows.id, _D.claim_no == rows.no, _stands(step.origin), rule())
-    return insert(delivery_events).from_select(columns, moving).inline()
+    return insert(delivery_events).from_select(columns, moving.add_columns(*states, *shared))
 
 
 @cache
 def _append_one(dialect: str) -> Any:
-    return _append(dialect).returning(delivery_events.c.id)
+    return append(dialect).returning(delivery_events.c.id)
 
 
 async def _append_with_words(tx: Transaction, event: Mapping[str, Any], delivery_id: int, words: str) -> None:

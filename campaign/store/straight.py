@@ -6,7 +6,7 @@ connection, which answers where it stands, can be asked so; on any other a state
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from campaign.store.engine import Transaction
 
+_Straight = Callable[[Any, Mapping[str, Any], int | None], "Found"]
 _KEPT: Final = 256
 """So many compiled statements are kept; there are a few dozen."""
 
@@ -24,15 +25,29 @@ class Found(NamedTuple):
 
     touched: int
     rows: list[Any]
+    foreseen: bool = False
+    """Whether nothing was done yet: then only a later statement can know what the rows are."""
 
 
-async def run(tx: Transaction, statement: Any, given: Mapping[str, Any]) -> Found:
-    """Run a statement whose results, if any, are whole numbers and text; it must be the same object each time."""
-    straight: Callable[[Any, Mapping[str, Any]], Found] | None = getattr(tx, "straight", None)
+async def run(tx: Transaction, statement: Any, given: Mapping[str, Any], rows: int | None = None) -> Found:
+    """Run a statement whose results, if any, are whole numbers and text; it must be the same object each time.
+
+    `rows` is how many it touches if nothing came between: all that a transaction goes by that is only foreseen.
+    """
+    straight: _Straight | None = getattr(tx, "straight", None)
     if straight is not None:
-        return straight(statement, given)
+        return straight(statement, given, rows)
     found = await tx.execute(statement, given, execution_options={"preserve_rowcount": True})
     return Found(found.rowcount, list(found) if found.returns_rows else [])
+
+
+async def ask(tx: Transaction, statement: Any, given: Mapping[str, Any]) -> list[Any]:
+    """Run a statement, and return the rows it finds in the types of its columns."""
+    straight: _Straight | None = getattr(tx, "straight", None)
+    if straight is None:
+        return list(await tx.execute(statement, given))
+    found = straight(statement, given, None)
+    return found.rows if found.foreseen else read(statement, tx.dialect, found.rows)
 
 
 def run_on(connection: Connection, statement: Any, given: Mapping[str, Any]) -> Found:
@@ -47,6 +62,24 @@ def run_on(connection: Connection, statement: Any, given: Mapping[str, Any]) -> 
         raise DBAPIError.instance(known.text, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
     finally:
         cursor.close()
+
+
+def spelled(statement: Any, dialect: Dialect, given: Mapping[str, Any]) -> tuple[str, Any]:
+    """Return a statement in the driver's words, and its values as the driver wants them."""
+    known = _compiled(statement, dialect)
+    return known.text, known.bound(given)
+
+
+def read(statement: Any, dialect: Dialect, rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """Return rows that the driver found in the types of the statement's columns."""
+    turns = _readers(statement, dialect)
+    return [tuple(v if turn is None else turn(v) for turn, v in zip(turns, row, strict=True)) for row in rows]
+
+
+@lru_cache(maxsize=_KEPT)
+def _readers(statement: Any, dialect: Dialect) -> list[Callable[[Any], Any] | None]:
+    kinds = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
+    return [kind.result_processor(dialect, None) for kind in kinds]
 
 
 class _Compiled(NamedTuple):

@@ -9,18 +9,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Join, Select, String, Subquery, and_, case, cast, delete, func, insert, literal, select, update
+from sqlalchemy import (
+    Join,
+    Select,
+    String,
+    Subquery,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    update,
+)
 
 from campaign.domain.delivery import Event, Kind, State, purpose_key
 from campaign.domain.editions import EditionState
 from campaign.domain.schedule import EVERYBODY, Wave
-from campaign.store import lists
+from campaign.store import lists, straight
 from campaign.store.audiences import Audience, Span, members_of, not_suppressed, open_lists
 from campaign.store.dialects import insert_into, look_up_by_index
 from campaign.store.editions import Edition
 from campaign.store.engine import Store, Transaction
+from campaign.store.foreseen import Plan
 from campaign.store.moves import Cause, in_state, move
 from campaign.store.schema.ledger import deliveries, editions, waves
 from campaign.store.schema.people import subscribers
@@ -166,6 +185,19 @@ async def open_due(tx: Transaction, now: datetime) -> bool:
         mine = and_(_W.edition_id == wave.edition_id, _W.timezone == wave.timezone)
         await tx.execute(update(waves).where(mine).values(open=True))
     return True
+
+
+async def foresee_none_due(plan: Plan, now: datetime) -> None:
+    """Foresee for a claim that `open_due` would find nothing to do."""
+    await straight.run(plan, _wanting(), {"now": now}, 0)
+
+
+@cache
+def _wanting() -> Any:
+    now = bindparam("now", type_=_W.due_at.type)
+    due = select(literal_column("1")).select_from(waves.join(editions, _E.id == _W.edition_id))
+    due = due.where(_E.state == EditionState.SENDING, _W.due_at <= now, ~_W.open)
+    return due.union_all(select(literal_column("1")).where(exists(lists.ended(now)))).limit(1)
 
 
 async def _expire_chunk(tx: Transaction, edition_id: int, due_at: datetime, now: datetime) -> int:

@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from campaign.store import straight
 from campaign.store.drivers import blocking_engine
-from campaign.store.engine import Store, Transaction, away
+from campaign.store.engine import DatabaseAway, Store, Transaction, away
+from campaign.store.foreseen import Executor, ExecutorGone, NotForeseen, Plan
 from campaign.store.straight import Found
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ class _Direct(AsyncConnection):
         """Run a statement at once."""
         return self._at_once.execute(statement, parameters, execution_options=execution_options)
 
-    def straight(self, statement: Any, given: Mapping[str, Any]) -> Found:
+    def straight(self, statement: Any, given: Mapping[str, Any], _rows: int | None = None) -> Found:
         """Run a statement without SQLAlchemy's ceremony; see `campaign.store.straight`."""
         return straight.run_on(self._at_once, statement, given)
 
@@ -55,6 +56,7 @@ class Writer:
         self._engine: Engine = blocking_engine(store.url)
         self._connection: Connection | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._executor = Executor(self._engine)
 
     async def run(self, work: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
         """Run `work` in a transaction of its own; it may await nothing but statements of the transaction it is given.
@@ -65,8 +67,33 @@ class Writer:
             with self._store.outage.watched():
                 return await self._run(work)
 
+    async def attempt(self, work: Callable[[Plan], Coroutine[Any, Any, T]]) -> tuple[T, list[Any]] | None:
+        """Have a transaction run as `work` foresees it; return its answer, and the rows that its last statement found.
+
+        None where something came between, and nothing was done: `run` does the same work whatever comes. Raises
+        DatabaseAway as `run` does, also where nobody knows whether it is on disk. A cancellation waits for the end.
+        """
+        plan = self._executor.plan()
+        try:
+            answer = _driven(work(plan))
+        except NotForeseen:
+            return None
+        async with self._store.turn():
+            with self._store.outage.watched(), away():
+                rows = await self._ended(asyncio.ensure_future(self._executed(plan)))
+        return None if rows is None else (answer, plan.read(rows))
+
+    async def _executed(self, plan: Plan) -> list[Any] | None:
+        try:
+            return await self._executor.run(plan)
+        except ExecutorGone as error:
+            raise DatabaseAway(f"The database was not heard: {error}.", remedy="Nothing: it starts anew.") from error
+
     async def _run(self, work: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
-        running = asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, work)
+        return await self._ended(asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, work))
+
+    async def _ended(self, running: asyncio.Future[T]) -> T:
+        """Wait for the end of a transaction, also where whoever wants it is cancelled meanwhile."""
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -75,7 +102,8 @@ class Writer:
             raise
 
     async def close(self) -> None:
-        """Close the connection and end the thread."""
+        """Close the connections and end the thread."""
+        await self._executor.close()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown()
 

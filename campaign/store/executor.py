@@ -1,0 +1,163 @@
+"""A program of its own that runs foreseen transactions, one after the other, on a connection of its own.
+
+`campaign.store.foreseen` starts it and talks to it. A transaction is a list of statements in the driver's words, each
+with its values and the number of rows that it is foreseen to touch: where one touches another number, nothing is done
+at all. It knows no noun, and imports no more than a driver, so that it is small; it ends when the line to it does.
+"""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
+
+from campaign.store.door import Door
+
+LENGTH: Final = struct.Struct("!I")
+"""What stands before each frame on the line: how long it is, in bytes."""
+
+
+class Earlier(NamedTuple):
+    """A value that is known only when the transaction runs: the first that an earlier statement of it found."""
+
+    statement: int
+
+
+class Foreseen(NamedTuple):
+    """One statement: the driver's words, its values, and how many rows it will touch or find; None: that is all one."""
+
+    words: str
+    values: Any
+    rows: int | None
+
+
+class Opening(NamedTuple):
+    """How to come to the database, and what to say there first."""
+
+    sqlite: bool
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+    prepare: tuple[str, ...]
+
+
+Answer = list[Any] | None | BaseException
+"""The rows that the last statement found; None where something came otherwise; or the driver's error."""
+
+
+class _Connection(Protocol):
+    def run(self, statements: list[Foreseen]) -> Answer:
+        """Run a transaction."""
+        ...
+
+    def close(self) -> None:
+        """Let go of all that is open."""
+        ...
+
+
+class _Sqlite:
+    """A connection to a SQLite file."""
+
+    def __init__(self, opening: Opening) -> None:
+        import sqlite3  # noqa: PLC0415 -- no more than one driver is loaded
+
+        self._door = Door(Path(opening.arguments[0]))
+        self._connection = sqlite3.connect(*opening.arguments, **opening.options)
+        self._connection.isolation_level = None
+        for words in opening.prepare:
+            self._connection.execute(words)
+
+    def run(self, statements: list[Foreseen]) -> Answer:
+        """Run a transaction."""
+        execute = self._connection.execute
+        with self._door.first(time.sleep):
+            execute("BEGIN IMMEDIATE")
+        rows: list[Any] = []
+        found: list[list[Any]] = []
+        for one in statements:
+            cursor = execute(one.words, tuple(_known(value, found) for value in one.values))
+            rows = cursor.fetchall() if cursor.description else []
+            if one.rows not in {None, len(rows) if cursor.description else cursor.rowcount}:
+                execute("ROLLBACK")
+                return None
+            found.append(rows)
+        execute("COMMIT")
+        return rows
+
+    def close(self) -> None:
+        """Let go of all that is open."""
+        self._connection.close()
+
+
+class _Postgresql:
+    """A session of PostgreSQL."""
+
+    def __init__(self, opening: Opening) -> None:
+        import psycopg  # noqa: PLC0415 -- see above
+
+        self._connection = psycopg.connect(*opening.arguments, **opening.options, autocommit=True)
+        for words in opening.prepare:
+            self._connection.execute(words)
+
+    def run(self, statements: list[Foreseen]) -> Answer:
+        """Run a transaction; its statements go to the server in one breath."""
+        execute = self._connection.execute
+        with self._connection.pipeline():
+            execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+            found = [execute(one.words, one.values) for one in statements]
+        if any(one.rows not in {None, cursor.rowcount} for one, cursor in zip(statements, found, strict=True)):
+            execute("ROLLBACK")
+            return None
+        rows = found[-1].fetchall() if found[-1].description else []
+        execute("COMMIT")
+        return rows
+
+    def close(self) -> None:
+        """Let go of all that is open."""
+        self._connection.close()
+
+
+def _known(value: Any, found: list[list[Any]]) -> Any:
+    return found[value.statement][0][0] if isinstance(value, Earlier) else value
+
+
+def _frames(line: socket.socket) -> Iterator[Any]:
+    """Yield what comes down the line, until it ends."""
+    with line.makefile("rb") as stream:
+        while len(length := stream.read(LENGTH.size)) == LENGTH.size:
+            yield pickle.loads(stream.read(*LENGTH.unpack(length)))  # noqa: S301 -- the parent's own words
+
+
+def main() -> None:
+    """Answer each transaction. After an error the next one begins with a new connection."""
+    for one in (signal.SIGINT, signal.SIGTERM):  # whoever started this program says when it ends, by hanging up
+        signal.signal(one, signal.SIG_IGN)
+    line = socket.socket(fileno=int(sys.argv[1]))
+    frames = _frames(line)
+    opening: Opening | None = next(frames, None)
+    connection: _Connection | None = None
+    for statements in frames:
+        assert opening is not None  # noqa: S101 -- it is the first frame
+        answer: Answer
+        try:
+            connection = connection or (_Sqlite(opening) if opening.sqlite else _Postgresql(opening))
+            answer = connection.run(statements)
+        except Exception as error:  # noqa: BLE001 -- whoever asked will raise it
+            answer = error.with_traceback(None)
+            if connection is not None:
+                with suppress(Exception):
+                    connection.close()
+                connection = None
+        line.sendall(framed(answer))
+
+
+def framed(what: Any) -> bytes:
+    """Return something as it goes over the line."""
+    words = pickle.dumps(what, pickle.HIGHEST_PROTOCOL)
+    return LENGTH.pack(len(words)) + words

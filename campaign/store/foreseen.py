@@ -1,0 +1,181 @@
+"""Transactions that are written down first, and then run by a program of their own (`campaign.store.executor`).
+
+A thread beside the event loop must have Python's lock between any two statements, and both wait for each other all the
+time; a process need not. So what a worker does for every letter is written down as it will be if nothing came between:
+which statements, and how many rows each of them touches. Mostly it is so. Where it is not, nothing was done, and the
+same work runs again in the thread, where each statement is answered. It knows no noun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+from sqlalchemy import Dialect, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+import campaign
+from campaign.store import straight
+from campaign.store.drivers import opening
+from campaign.store.executor import LENGTH, Earlier, Foreseen, framed
+from campaign.store.straight import Found
+
+_PROGRAM: Final = "from campaign.store.executor import main; main()"
+"""Not run as a module: its classes would be others then than those that come over the line."""
+_LAST_WORDS: Final = 5.0
+"""Seconds that the program may take to end once the line to it is closed."""
+
+
+class Plan(AsyncConnection):
+    """A transaction as the store's statements know it, that only writes them down."""
+
+    def __init__(self, dialect: Dialect) -> None:  # it is connected to nothing
+        """Begin without statements, in the words of `dialect`."""
+        self._dialect = dialect
+        self.statements: list[Foreseen] = []
+        self._last: Any = None
+
+    @property
+    def dialect(self) -> Dialect:
+        """What the statements are written in."""
+        return self._dialect
+
+    def straight(self, statement: Any, given: Mapping[str, Any], rows: int | None = None) -> Found:
+        """Write a statement down, and answer as is foreseen; what it finds can only be handed to a later one."""
+        words, values = straight.spelled(statement, self._dialect, given)
+        self.statements.append(Foreseen(words, values, rows))
+        self._last = statement
+        return Found(rows or 0, [(Earlier(len(self.statements) - 1),)], foreseen=True)
+
+    def read(self, rows: list[Any]) -> list[Any]:
+        """Return the rows that the last statement found, in the types of its columns."""
+        return straight.read(self._last, self._dialect, rows) if rows else []
+
+    async def execute(self, *_: Any, **__: Any) -> Any:
+        """Refuse a statement whose answer is not foreseen."""
+        msg = "What runs elsewhere cannot wait for an answer."
+        raise NotForeseen(msg)
+
+
+class NotForeseen(Exception):
+    """Some work asks for what only a transaction that runs here can answer."""
+
+
+class ExecutorGone(Exception):
+    """The program ended in the middle: nobody knows whether the transaction is on disk."""
+
+    def __str__(self) -> str:
+        """Say so."""
+        return "the program that writes the ledger has ended"
+
+
+class Executor:
+    """The program that runs plans, started with the first of them, and again where it has ended."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Run plans on the database of `engine`, from which no connection is taken."""
+        self._engine = engine
+        self._line: _Line | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def plan(self) -> Plan:
+        """Return a plan without statements."""
+        return Plan(self._engine.dialect)
+
+    async def run(self, plan: Plan) -> list[Any] | None:
+        """Run a plan, and return what its last statement found; None where it came otherwise and nothing was done.
+
+        Raises what SQLAlchemy would raise, and ExecutorGone. It must not be cancelled before the answer is here.
+        """
+        if self._line is None or self._line.ended:
+            await self._start()
+        assert self._line is not None  # noqa: S101 -- it was just made
+        answer = await self._line.ask(plan.statements)
+        if isinstance(answer, BaseException):
+            base = self._engine.dialect.loaded_dbapi.Error
+            raise DBAPIError.instance("a transaction", None, answer, base, dialect=self._engine.dialect) from answer
+        return answer
+
+    async def close(self) -> None:
+        """Hang up, and wait for the program's end."""
+        line, self._line = self._line, None
+        child, self._child = self._child, None
+        if line is not None:
+            line.hang_up()
+        if child is not None:
+            try:
+                await asyncio.to_thread(child.wait, _LAST_WORDS)
+            except subprocess.TimeoutExpired:  # it hangs in the database; what it was asked for is known to be unknown
+                child.kill()
+                await asyncio.to_thread(child.wait)
+
+    async def _start(self) -> None:
+        await self.close()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._child = subprocess.Popen(
+                [sys.executable, "-s", "-P", "-c", _PROGRAM, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": str(Path(campaign.__file__).parent.parent)},
+            )
+        ours.setblocking(False)
+        _, self._line = await asyncio.get_running_loop().create_connection(_Line, sock=ours)
+        self._line.tell(opening(self._engine))
+
+
+class _Line(asyncio.Protocol):
+    """The line to the program: answers come in the order of the questions."""
+
+    def __init__(self) -> None:
+        self._unread = bytearray()
+        self._asked: deque[asyncio.Future[Any]] = deque()
+        self._transport: asyncio.Transport | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
+    def tell(self, what: Any) -> None:
+        if self._transport is not None:
+            self._transport.write(framed(what))
+
+    def ask(self, what: Any) -> asyncio.Future[Any]:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._asked.append(answer)
+        self.tell(what)
+        return answer
+
+    def hang_up(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._unread += data
+        while len(self._unread) >= LENGTH.size:
+            end = LENGTH.size + LENGTH.unpack_from(self._unread)[0]
+            if len(self._unread) < end:
+                return
+            answer = pickle.loads(self._unread[LENGTH.size : end])  # noqa: S301 -- the child's own words
+            del self._unread[:end]
+            asked = self._asked.popleft()
+            if not asked.done():
+                asked.set_result(answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the protocol's signature
+        self._transport = None
+        while self._asked:
+            if not (asked := self._asked.popleft()).done():
+                asked.set_exception(ExecutorGone())
