@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 from campaign.actions.kit import Kit
@@ -44,6 +45,11 @@ class Outcome(NamedTuple):
     """The key of an address whose mailbox does not exist, to be suppressed in the same transaction."""
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it changes its letter's row, and nothing beside."""
+        return self.bounced is None and not self.cause.words
+
+    @property
     def group(self) -> Hashable:
         """Outcomes that can be written in one statement: same event, same code, nothing of their own."""
         cause = self.cause
@@ -61,6 +67,13 @@ class _Group:
 
     def __bool__(self) -> bool:
         return bool(self.tokens or self.outcomes or self.withheld)
+
+    def parted(self) -> tuple[_Group, _Group]:
+        """Part what mostly comes as is foreseen from what nobody foresees: who left, and what a server said."""
+        plain, odd = _Group(tokens=self.tokens), _Group(withheld=self.withheld)
+        for outcome, done in self.outcomes:
+            (plain if outcome.is_plain else odd).outcomes.append((outcome, done))
+        return plain, odd
 
 
 class Committer:
@@ -191,14 +204,16 @@ class Committer:
         return True
 
     async def _granted(self, group: _Group) -> set[int]:
-        """Write a group; where all is as it mostly is, by a program that need not wait for this one."""
-        if not group.withheld:  # of those nobody can foresee who may not receive any more
-            foreseen = await self.writer.attempt(lambda plan: self._in_one(plan, group))
-            if foreseen is not None:
-                return foreseen[0]
-        return await self.writer.run(lambda tx: self._in_one(tx, group))
+        """Write a group: first what must be asked about, then the rest, which mostly comes as is foreseen."""
+        plain, odd = group.parted()
+        if odd:
+            await self.writer.run(partial(self._in_one, odd))
+        if not plain:
+            return set()
+        foreseen = await self.writer.attempt(partial(self._in_one, plain))
+        return foreseen[0] if foreseen is not None else await self.writer.run(partial(self._in_one, plain))
 
-    async def _in_one(self, tx: Transaction, group: _Group) -> set[int]:
+    async def _in_one(self, group: _Group, tx: Transaction) -> set[int]:
         now = self._kit.clock.now()
         alike: dict[Hashable, list[Outcome]] = {}
         for outcome, _ in group.outcomes:

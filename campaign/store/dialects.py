@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
-    Dialect,
     Integer,
     Subquery,
     Table,
@@ -114,16 +112,7 @@ def numbers(tx: Transaction, rows: Sequence[tuple[Any, ...]], own: Own = ()) -> 
         names = ("id", "no", *(name for name, _ in own))
         columns = zip(*rows, strict=True) if rows else [()] * len(names)
         return {f"numbers_{name}": list(column) for name, column in zip(names, columns, strict=True)}
-    if any(isinstance(kind, Instant) for _, kind in own):
-        rows = [tuple(_written(tx, one) if isinstance(one, datetime) else one for one in row) for row in rows]
+    for at, (_, kind) in enumerate(own, start=2):
+        if isinstance(kind, Instant):
+            rows = [(*row[:at], straight.written(row[at], tx.dialect), *row[at + 1 :]) for row in rows]
     return {"numbers": json.dumps(rows)}
-
-
-def _written(tx: Transaction, instant: datetime) -> str:
-    """Return an instant as SQLite keeps it."""
-    return str(_writer(tx.dialect)(instant))
-
-
-@cache
-def _writer(dialect: Dialect) -> Any:
-    return Instant().dialect_impl(dialect).bind_processor(dialect)

@@ -7,6 +7,7 @@ at all. It knows no noun, and imports no more than a driver, so that it is small
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import socket
@@ -50,6 +51,8 @@ class Opening(NamedTuple):
 Answer = list[Any] | None | BaseException
 """The rows that the last statement found; None where something came otherwise; or the driver's error."""
 
+_PARENT: Final = os.getppid()
+
 
 class _Connection(Protocol):
     def run(self, statements: list[Foreseen]) -> Answer:
@@ -87,7 +90,7 @@ class _Sqlite:
                 execute("ROLLBACK")
                 return None
             found.append(rows)
-        execute("COMMIT")
+        execute("COMMIT" if _is_wanted() else "ROLLBACK")
         return rows
 
     def close(self) -> None:
@@ -115,12 +118,17 @@ class _Postgresql:
             execute("ROLLBACK")
             return None
         rows = found[-1].fetchall() if found[-1].description else []
-        execute("COMMIT")
+        execute("COMMIT" if _is_wanted() else "ROLLBACK")
         return rows
 
     def close(self) -> None:
         """Let go of all that is open."""
         self._connection.close()
+
+
+def _is_wanted() -> bool:
+    """Say whether whoever asked still lives; the ledger has a way to go on without, and this is no part of it."""
+    return os.getppid() == _PARENT
 
 
 def _known(value: Any, found: list[list[Any]]) -> Any:

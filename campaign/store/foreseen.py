@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 import campaign
 from campaign.store import straight
 from campaign.store.drivers import opening
-from campaign.store.executor import LENGTH, Earlier, Foreseen, framed
+from campaign.store.executor import LENGTH, Answer, Earlier, Foreseen, framed
 from campaign.store.straight import Found
 
 _PROGRAM: Final = "from campaign.store.executor import main; main()"
@@ -44,7 +44,7 @@ class Plan(AsyncConnection):
         self.statements: list[Foreseen] = []
         self._last: Any = None
 
-    @property
+    @property  # type: ignore[misc]  # SQLAlchemy's can be set
     def dialect(self) -> Dialect:
         """What the statements are written in."""
         return self._dialect
@@ -99,7 +99,7 @@ class Executor:
         if self._line is None or self._line.ended:
             await self._start()
         assert self._line is not None  # noqa: S101 -- it was just made
-        answer = await self._line.ask(plan.statements)
+        answer: Answer = await self._line.ask(plan.statements)
         if isinstance(answer, BaseException):
             base = self._engine.dialect.loaded_dbapi.Error
             raise DBAPIError.instance("a transaction", None, answer, base, dialect=self._engine.dialect) from answer
@@ -120,17 +120,22 @@ class Executor:
 
     async def _start(self) -> None:
         await self.close()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._child = subprocess.Popen(
-                [sys.executable, "-s", "-P", "-c", _PROGRAM, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": str(Path(campaign.__file__).parent.parent)},
-            )
-        ours.setblocking(False)
-        _, self._line = await asyncio.get_running_loop().create_connection(_Line, sock=ours)
+        self._child, end = _program()
+        _, self._line = await asyncio.get_running_loop().create_connection(_Line, sock=end)
         self._line.tell(opening(self._engine))
+
+
+def _program() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start the program; return it, and our end of the line to it."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with theirs:
+        command = [sys.executable, "-s", "-P", "-c", _PROGRAM, str(theirs.fileno())]
+        home = {"PYTHONPATH": str(Path(campaign.__file__).parent.parent)}
+        child = subprocess.Popen(  # noqa: S603 -- our own words
+            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={**os.environ, **home}
+        )
+    return child, ours
 
 
 class _Line(asyncio.Protocol):

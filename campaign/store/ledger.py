@@ -176,11 +176,11 @@ def _taken(due: Any) -> Any:
     """Claim the letters that are due, append their events and read them, all at once (PostgreSQL)."""
     mine = and_(in_state(State.QUEUED), _D.id.in_(select(due.cte("due").c.id)))
     columns = [_D[name] for name in Claimed._fields if name not in _OF_PERSON]
-    moved = update(deliveries).where(mine).values(**_changes())
-    moved = moved.returning(*columns, _D.subscriber_id, _D.due_at).cte("moved")
+    claiming = update(deliveries).where(mine).values(**_changes())
+    moved = claiming.returning(*columns, _D.subscriber_id, _D.due_at).cte("moved")
     told = append_from(select(moved.c.id, moved.c.claim_no)).cte("told")
     rows = moved.outerjoin(subscribers, subscribers.c.id == moved.c.subscriber_id)
-    cells = [(subscribers if name in _OF_PERSON else moved).c[name] for name in Claimed._fields]
+    cells: list[Any] = [(subscribers if name in _OF_PERSON else moved).c[name] for name in Claimed._fields]
     found = select(*cells, moved.c.due_at).select_from(rows).order_by(moved.c.due_at, moved.c.id)
     return found.add_cte(told)
 

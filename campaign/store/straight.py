@@ -7,15 +7,19 @@ connection, which answers where it stands, can be asked so; on any other a state
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 
 from campaign.store.engine import Transaction
+from campaign.store.schema import Instant, Word
 
 _Straight = Callable[[Any, Mapping[str, Any], int | None], "Found"]
+_FEW: Final = 16
+"""So many values are kept as the driver wants them: those of one transaction."""
 _KEPT: Final = 256
 """So many compiled statements are kept; there are a few dozen."""
 
@@ -72,8 +76,17 @@ def spelled(statement: Any, dialect: Dialect, given: Mapping[str, Any]) -> tuple
 
 def read(statement: Any, dialect: Dialect, rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
     """Return rows that the driver found in the types of the statement's columns."""
-    turns = _readers(statement, dialect)
-    return [tuple(v if turn is None else turn(v) for turn, v in zip(turns, row, strict=True)) for row in rows]
+    columns = zip(*rows, strict=True)
+    turned = [_turned(column, turn) for column, turn in zip(columns, _readers(statement, dialect), strict=False)]
+    return list(zip(*turned, strict=True))
+
+
+def _turned(column: tuple[Any, ...], turn: Callable[[Any], Any] | None) -> Iterable[Any]:
+    """Turn a column's values; most have few different ones, and those are turned once."""
+    if turn is None:
+        return column
+    known = {value: turn(value) for value in set(column)}
+    return [known[value] for value in column]
 
 
 @lru_cache(maxsize=_KEPT)
@@ -99,6 +112,25 @@ class _Compiled(NamedTuple):
         return values if self.positional else dict(zip([one[0] for one in self.parameters], values, strict=True))
 
 
+def _turn(kind: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
+    """Return how values of a type are made the driver's; instants and words come again and again."""
+    if isinstance(kind, Instant):
+        return _instants(dialect)
+    turn: Callable[[Any], Any] | None = kind.dialect_impl(dialect).bind_processor(dialect)
+    return lru_cache(maxsize=_FEW)(turn) if isinstance(kind, Word) and turn is not None else turn
+
+
+@cache
+def _instants(dialect: Dialect) -> Callable[[Any], Any]:
+    turn: Any = Instant().dialect_impl(dialect).bind_processor(dialect)
+    return lru_cache(maxsize=_FEW)(turn)
+
+
+def written(instant: datetime, dialect: Dialect) -> Any:
+    """Return an instant as the driver wants it."""
+    return _instants(dialect)(instant)
+
+
 @lru_cache(maxsize=_KEPT)
 def _compiled(statement: Any, dialect: Dialect) -> _Compiled:
     made = statement.compile(dialect=dialect)
@@ -106,7 +138,7 @@ def _compiled(statement: Any, dialect: Dialect) -> _Compiled:
     parameters, fixed = [], set()
     for name in made.positiontup if positional else made.params:
         bind = made.binds[name]
-        turn = bind.type.dialect_impl(dialect).bind_processor(dialect)
+        turn = _turn(bind.type, dialect)
         if bind.required:
             parameters.append((name, None, turn))
         else:  # a value that stands in the statement itself

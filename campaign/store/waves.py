@@ -195,7 +195,7 @@ async def foresee_none_due(plan: Plan, now: datetime) -> None:
 @cache
 def _wanting() -> Any:
     now = bindparam("now", type_=_W.due_at.type)
-    due = select(literal_column("1")).select_from(waves.join(editions, _E.id == _W.edition_id))
+    due: Select[Any] = select(literal_column("1")).select_from(waves.join(editions, _E.id == _W.edition_id))
     due = due.where(_E.state == EditionState.SENDING, _W.due_at <= now, ~_W.open)
     return due.union_all(select(literal_column("1")).where(exists(lists.ended(now)))).limit(1)
 
