@@ -18,9 +18,7 @@ from campaign.domain.message import LetterRefused
 WIDTH: Final = 76
 _WORD_FRAME: Final = len("=?utf-8?b??=")
 _PLAIN_TEXT: Final = re.compile(r"[ -~]*")
-_PLAIN_VALUE: Final = re.compile(
-    r"[A-Za-z0-9,;:!?'()/@&<>+_-](?:[A-Za-z0-9,;:!?'()/@&<>+_. -]{0,68}[A-Za-z0-9,;:!?'()/@&<>+_-])?"
-)
+_PLAIN_VALUE: Final = re.compile(r"(?![. ])[A-Za-z0-9,;:!?'()/@&<>+_. -]{1,70}+(?<![. ])")
 _PLAIN_LINK: Final = re.compile(r"https?://[A-Za-z0-9,;:!?'()/@&<>+_.-]{1,500}")
 """A link of nothing but characters that stand for themselves: the most frequent value, so it has a short way."""
 _LINK_PIECE: Final = 72

@@ -27,6 +27,10 @@ def test_a_piece_that_fits_is_whole_lines_without_a_fault(piece: bytes) -> None:
     assert fits_anywhere(piece) == (clean and short)
 
 
+def test_every_octet_but_three_may_stand_within_a_line() -> None:
+    assert {octet for octet in range(256) if not fits_anywhere(b"a%ca" % octet)} == set(b"\0\r\n")
+
+
 def test_a_large_piece_is_looked_at_once_from_front_to_back() -> None:
     for line in (b"\r\n", b"a\r\n", b"a" * 332 + b"\r\n"):
         lines = line * (1_000_000 // len(line))
