@@ -58,12 +58,9 @@ def facts_of(spec: LetterSpec, greeting: Greeting, personal: Personal) -> dict[s
 def fill_in(plan: Plan, facts: Mapping[str, str], personal: Personal) -> bytes:
     """Return the letter: its segments, and between them each hole's value."""
     written: dict[str, bytes] = {}
-    values = []
-    for place, name in plan.different:
-        if place == Place.HEADER:
-            values.append(_HEADERS[name](plan, facts, personal))
-            continue
-        value = facts[name] if place == Place.TEXT else _escaped(place, facts[name])
+    values = [_HEADERS[name](plan, facts, personal) for name in plan.headers]
+    for place, name in plan.fields:
+        value = _ESCAPED[place](facts[name])
         if value not in written:  # most values need no escaping, and are written alike in text and HTML
             written[value] = quoted_printable(value)
         values.append(written[value])
@@ -73,13 +70,23 @@ def fill_in(plan: Plan, facts: Mapping[str, str], personal: Personal) -> bytes:
 def html_with(rendered: Rendered, facts: Mapping[str, str]) -> str:
     """Return the HTML part with the person's values in it, as the reader's program will see it."""
     places = iter(rendered.html_slots)
-    return SLOT.sub(lambda slot: _escaped(next(places), facts[slot[1]]), rendered.html)
+    return SLOT.sub(lambda slot: _ESCAPED[next(places)](facts[slot[1]]), rendered.html)
 
 
-def _escaped(place: str, value: str) -> str:
+def _as_html(value: str) -> str:
     """Escape for HTML just as the renderer's serialiser does, so that both ways of composing give the same bytes."""
-    value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\xa0", "&nbsp;")
-    return value.replace('"', "&quot;") if place == Place.ATTRIBUTE else value
+    return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\xa0", "&nbsp;")
+
+
+def _as_attribute(value: str) -> str:
+    return _as_html(value).replace('"', "&quot;")
+
+
+_ESCAPED: Final[Mapping[str, Callable[[str], str]]] = {
+    Place.TEXT: str,
+    Place.HTML: _as_html,
+    Place.ATTRIBUTE: _as_attribute,
+}
 
 
 def _to(_: Plan, facts: Mapping[str, str], personal: Personal) -> bytes:
