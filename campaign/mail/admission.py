@@ -14,21 +14,26 @@ _UNFIT_IN_PATH: Final = re.compile(r"[\x00-\x20\x7f-\xa0<>\u2028\u2029\ud800-\ud
 
 
 class Vetted(bytes):
-    """The bytes of a letter whose pieces each passed `fits_anywhere`: nothing in it is unfit for the wire."""
+    """A letter whose pieces each passed `fits_anywhere`: it is ASCII, and nothing in it is unfit for the wire."""
 
 
-_FIT_LINE: Final = rb"(?!\.)[\x0e-\xff\x01-\x09\x0b\x0c]{0,%d}+" % (LINE_LIMIT // 3)
-"""All bytes but NUL, CR and LF. What is frequent stands first, because that is how they are looked up."""
+_FIT_LINE: Final = rb"(?!\.)[\x0e-\x7f\x01-\x09\x0b\x0c]{0,%d}+" % (LINE_LIMIT // 3)
+"""All of ASCII but NUL, CR and LF. What is frequent stands first, because that is how they are looked up."""
 _FIT: Final = re.compile(rb"(?:%b\r\n)*+%b" % (_FIT_LINE, _FIT_LINE))
 
 
 def fits_anywhere(piece: bytes) -> bool:
     """Whether a piece of a letter has no fault, and makes none beside any other such piece.
 
-    It has no lone CR, LF or NUL, not even at its ends, no line that begins with a dot, and none so long that three of
-    that length would be too long together.
+    It is ASCII without a lone CR, LF or NUL, not even at its ends, without a line that begins with a dot, and without
+    one so long that three of that length would be too long together.
     """
     return _FIT.fullmatch(piece) is not None
+
+
+def is_plain(body: bytes) -> bool:
+    """Whether a letter is all ASCII (RFC 6152 s. 2 asks for more where it is not)."""
+    return isinstance(body, Vetted) or body.isascii()
 
 
 def misfit(envelope: Envelope, body: bytes) -> Answer | None:
