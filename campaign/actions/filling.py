@@ -24,6 +24,7 @@ from campaign.domain.message import (
 )
 from campaign.domain.tokens import Link, Purpose
 from campaign.mail.composer import Compiled, compose, fill
+from campaign.mail.transport import Envelope
 from campaign.store import letters
 from campaign.store.ledger import Claimed
 
@@ -39,7 +40,7 @@ class Filled(NamedTuple):
     personal: Personal
     body: bytes
     variant: str
-    return_path: str
+    envelope: Envelope
 
 
 class Filling:
@@ -71,7 +72,7 @@ class Filling:
         compiled = await self._at_hand(letter, variant)
         personal = self._personal(letter)
         body = await compose(self._kit.renderer, compiled, personal)
-        made = Filled(personal, body, variant, self._return_path)
+        made = Filled(personal, body, variant, Envelope(self._return_path, personal.to))
         return self.signed(made) if self.signing is None else await self.signing.one(made)
 
     def at_once(self, letter: Claimed) -> Filled | None:
@@ -96,7 +97,7 @@ class Filling:
         if variant is None or compiled is None or compiled.per_person:
             return None
         personal = self._personal(letter)
-        return Filled(personal, fill(compiled, personal), variant, self._return_path)
+        return Filled(personal, fill(compiled, personal), variant, Envelope(self._return_path, personal.to))
 
     async def _variant(self, letter: Claimed) -> str:
         async with self._looking:
