@@ -7,7 +7,6 @@ it, the caller is asked, and only a yes lets it follow.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Final
 
 from campaign.domain.replies import WITHHELD, Answer, Phase
@@ -22,6 +21,7 @@ _RSET: Final = b"RSET\r\n"
 _PROPOSING: Final = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 _YES: Final = {phase: 3 if phase is Phase.DATA else 2 for phase in Phase}
 """The first digit of a reply that says yes."""
+_YES_TO_ALL: Final = [_YES[phase] for phase in _PROPOSING]
 _HEARD: Final = (*_PROPOSING, Phase.BODY, Phase.DOT, Phase.QUIT)
 
 
@@ -137,12 +137,11 @@ class SmtpConversation:
             self._dialogue.write((_RSET if resetting else b"") + proposal.group)
         if resetting and (failed := await self._reset(written=True)) is not None:
             return failed
-        answers = await self._hear_all(_PROPOSING)
-        for answer in answers:
-            if not _agreed(answer):
-                self._retreat(answers)
-                return answer
-        return None
+        answers = await self._hear_group()
+        refusal = next((answer for answer in answers if not _agreed(answer)), None)
+        if refusal is not None:
+            self._retreat(answers)
+        return refusal
 
     async def _reset(self, *, written: bool = False) -> Answer | None:
         """Say RSET, unless it is said; return what stands in the way of another letter here, or None."""
@@ -215,18 +214,20 @@ class SmtpConversation:
         except WireFault as broken:
             return Answer(phase, None, broken.fault)
 
-    async def _hear_all(self, phases: Sequence[Phase]) -> list[Answer]:
-        """Hear the answers to a group of commands, which mostly come together; the last one may be a fault."""
+    async def _hear_group(self) -> list[Answer]:
+        """Hear the answers to a group of commands, which mostly come together; return none where each says yes."""
         try:
-            await self._dialogue.replies(len(phases), self._patience[phases[0]])
+            replies = await self._dialogue.replies(len(_PROPOSING), self._patience[Phase.MAIL])
         except WireFault as broken:
-            return await self._hear_fewer(phases, broken.fault)
-        return [Answer(phase, self._dialogue.next_reply()) for phase in phases]
+            return await self._hear_fewer(broken.fault)
+        if [reply.code // 100 for reply in replies] == _YES_TO_ALL:
+            return []
+        return list(map(Answer, _PROPOSING, replies))
 
-    async def _hear_fewer(self, phases: Sequence[Phase], fault: str) -> list[Answer]:
-        """Hear the answers that came before a fault did."""
+    async def _hear_fewer(self, fault: str) -> list[Answer]:
+        """Hear those answers to a group of commands that came before a fault did, which is the last one."""
         answers: list[Answer] = []
-        for phase in phases:
+        for phase in _PROPOSING:
             silent = fault == TIMEOUT and not answers and self._dialogue.silent
             answers.append(Answer(phase, None, TIMEOUT) if silent else await self._hear(phase))
             if answers[-1].fault is not None:

@@ -164,11 +164,11 @@ class Dialogue(asyncio.Protocol):
 
     async def reply(self, timeout: float) -> Reply:
         """Return the next reply, waiting `timeout` seconds for the whole of it; raise WireFault when there is none."""
-        await self.replies(1, timeout)
-        return self._reader.replies.popleft()
+        [reply] = await self.replies(1, timeout)
+        return reply
 
-    async def replies(self, count: int, timeout: float) -> None:
-        """Wait until so many replies are here, `timeout` seconds at most; raise WireFault where they do not come.
+    async def replies(self, count: int, timeout: float) -> list[Reply]:
+        """Return so many replies as soon as they are here; raise WireFault where they do not come in `timeout` seconds.
 
         Those that came before the fault can be read all the same.
         """
@@ -177,6 +177,7 @@ class Dialogue(asyncio.Protocol):
             if self.fault is not None:
                 raise WireFault(self.fault)
             await self._news(deadline, count)
+        return [self._reader.replies.popleft() for _ in range(count)]
 
     def close(self) -> None:
         """Send what is still to be sent, then close."""

@@ -26,6 +26,8 @@ from campaign.mail.assembly import SLOT, Place, Plan
 from campaign.mail.mime import mailbox, one_field, quoted_printable, unstructured
 from campaign.mail.renderer import Rendered
 
+_LEAVING: Final = f"links.{UNSUBSCRIBE}"
+_LEAVING_BY_MAIL: Final = f"links.{UNSUBSCRIBE_MAILTO}"
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -109,7 +111,7 @@ def _message_id(_: Plan, _facts: Mapping[str, str], personal: Personal) -> bytes
 
 
 def _list_unsubscribe(_: Plan, facts: Mapping[str, str], _personal: Personal) -> bytes:
-    link, mailto = facts[f"links.{UNSUBSCRIBE}"], facts[f"links.{UNSUBSCRIBE_MAILTO}"]
+    link, mailto = facts[_LEAVING], facts[_LEAVING_BY_MAIL]
     return f"List-Unsubscribe: <{link}>,\r\n <{mailto}>\r\n".encode()
 
 
@@ -134,7 +136,7 @@ def _date(date: datetime) -> bytes:
 
 def _check_leaving(facts: Mapping[str, str], *, one_click: bool) -> None:
     """Leaving must work: by a web link (RFC 8058 wants https when one click is promised) and by mail."""
-    link, mailto = facts[f"links.{UNSUBSCRIBE}"], facts[f"links.{UNSUBSCRIBE_MAILTO}"]
+    link, mailto = facts[_LEAVING], facts[_LEAVING_BY_MAIL]
     if not (is_one_click(link) if one_click else link.startswith(("https://", "http://"))):
         raise LetterRefused(
             "The link for leaving is not https.", remedy="Set CAMPAIGN_BASE_URL to an https:// address."
