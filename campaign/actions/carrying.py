@@ -57,7 +57,7 @@ class Carrier:
         """Carry letters until there are no more, or the lane closes; what is in hand then is the other lanes'."""
         clock = self._kit.clock
         try:
-            while (made := await self._next()) is not None:
+            while (made := self._taken() or await self._desk.next(self._lane)) is not None:
                 letter, began = made.letter, clock.monotonic()
                 try:
                     await self._carry(made)
@@ -75,9 +75,10 @@ class Carrier:
         if conversation is not None:
             await conversation.close()
 
-    async def _next(self) -> Made | None:
+    def _taken(self) -> Made | None:
+        """Hand out the letter that was taken ahead, if there is one."""
         made, self._ahead = self._ahead, None
-        return made if made is not None else await self._desk.next(self._lane)
+        return made
 
     async def _carry(self, made: Made) -> None:
         """Make a letter unless that is done, and hand it over; give it back where the lane has closed meanwhile."""
@@ -130,7 +131,7 @@ class Carrier:
     async def _connected(self) -> Conversation | None:
         """Return a connection that can carry another letter, or None when the relay cannot be reached."""
         if (conversation := self._conversation) is not None:
-            if conversation.usable and (conversation.engaged or self._is_fresh(conversation)):
+            if conversation.usable and self._is_fresh(conversation):
                 return conversation
             await self._hang_up()
         try:
@@ -146,7 +147,7 @@ class Carrier:
 
     async def _hand_over(self, letter: Claimed, filled: Filled) -> None:
         """Hand one letter over and write down how it ended."""
-        conversation = await self._connected()
+        conversation = self._conversation if self._engaged else await self._connected()
         if conversation is None:
             self._desk.give_back(letter)
             return
@@ -157,10 +158,13 @@ class Carrier:
             asked, since = self._committer.token(_token(letter, filled, self._lane.name)), self._kit.clock.now()
             self._look_ahead()
             try:
-                return await self._granted(asked, since)
+                granted = await asked
+                if granted:
+                    self._check_age(since)
             except Exception:
                 tokenless = True
                 raise
+            return granted
 
         try:
             answer = await conversation.deliver(filled.envelope, filled.body, before_dot, self._upcoming)
@@ -175,12 +179,10 @@ class Carrier:
             return
         await self._settle(letter, answer)
 
-    async def _granted(self, asked: asyncio.Future[bool], since: datetime) -> bool:
-        """Wait for the answer to a token that was asked for then; raise TokenTooOld when it is too late for a dot."""
-        granted = await asked
-        if granted and self._kit.clock.now() - since > TOKEN_LIFE:
+    def _check_age(self, since: datetime) -> None:
+        """Raise TokenTooOld when it is too late for the dot of a token that was asked for then."""
+        if self._kit.clock.now() - since > TOKEN_LIFE:
             raise TokenTooOld
-        return granted
 
     async def _settle(self, letter: Claimed, answer: Answer) -> None:
         """Hand the outcome to the committer before anything else can fail: what was accepted is never tried again."""

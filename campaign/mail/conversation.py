@@ -202,6 +202,8 @@ class SmtpConversation:
             if start and not self._dialogue.in_order():
                 break
             self._dialogue.write(stuffed[start : start + _BLOCK])
+            if self._dialogue.drained:
+                continue
             try:
                 await self._dialogue.drain(self._timeouts.body)
             except WireFault as broken:
@@ -210,9 +212,10 @@ class SmtpConversation:
 
     async def _hear(self, phase: Phase) -> Answer:
         try:
-            return Answer(phase, self._dialogue.next_reply() or await self._dialogue.reply(self._patience[phase]))
+            [reply] = await self._dialogue.replies(1, self._patience[phase])
         except WireFault as broken:
             return Answer(phase, None, broken.fault)
+        return Answer(phase, reply)
 
     async def _hear_group(self) -> list[Answer]:
         """Hear the answers to a group of commands, which mostly come together; return none where each says yes."""

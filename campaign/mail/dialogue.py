@@ -144,9 +144,14 @@ class Dialogue(asyncio.Protocol):
         return found
 
     def write(self, data: bytes | memoryview) -> None:
-        """Send bytes; on a lost line they vanish, and the next `reply` says so."""
+        """Send bytes; on a lost line they vanish, and whoever waits for a reply is told so."""
         if self._lost is None and not self._transport.is_closing():
             self._transport.write(data)
+
+    @property
+    def drained(self) -> bool:
+        """Whether all that was written has left this process, as it mostly has at once."""
+        return not self._paused
 
     async def drain(self, timeout: float) -> None:
         """Wait until all that was written has left this process, or the server interrupts; raise WireFault on a fault.
@@ -161,11 +166,6 @@ class Dialogue(asyncio.Protocol):
     def next_reply(self) -> Reply | None:
         """Return the next reply if it is here already, asked for or not (such as a 421 while the line was idle)."""
         return self._reader.replies.popleft() if self._reader.replies else None
-
-    async def reply(self, timeout: float) -> Reply:
-        """Return the next reply, waiting `timeout` seconds for the whole of it; raise WireFault when there is none."""
-        [reply] = await self.replies(1, timeout)
-        return reply
 
     async def replies(self, count: int, timeout: float) -> list[Reply]:
         """Return so many replies as soon as they are here; raise WireFault where they do not come in `timeout` seconds.
