@@ -66,15 +66,18 @@ class ReplyReader:
     def _take(self, line: bytes) -> bool:
         """Add one line; a multi-line reply must keep its code (RFC 5321 s. 4.2.1). False when that is no reply."""
         read = _read_line(line) if len(line) <= LINE_LIMIT else None
-        if read is None or (self._lines and read.code != self._code) or len(self._lines) >= LINES_LIMIT:
+        if read is None:
             return False
-        if read.whole is not None and not self._lines:
+        if not self._lines:
+            self._code = read.code
+        elif read.code != self._code or len(self._lines) >= LINES_LIMIT:
+            return False
+        if read.whole is None:
+            self._lines.append(read.words)
+        elif not self._lines:
             self.replies.append(read.whole)
-            return len(self.replies) <= _UNREAD_LIMIT
-        self._code = read.code
-        self._lines.append(read.words)
-        if read.whole is not None:
-            self.replies.append(Reply.parse(read.code, self._lines))
+        else:
+            self.replies.append(Reply.parse(read.code, [*self._lines, read.words]))
             self._lines = []
         return len(self.replies) <= _UNREAD_LIMIT
 

@@ -28,7 +28,9 @@ _ONE_LINE: Final = WIDTH - len(":  <>")
 """So many characters of a header's name, a display name and an address need no folding."""
 _TOO_LONG: Final = re.compile(rb"^(?:[^\n]{77,}$|[^\n]{76}\Z)", re.MULTILINE)
 _TEMPTING: Final = re.compile(rb"^(?:\.|From )", re.MULTILINE)
-_FIELD: Final = re.compile(rb"[A-Za-z][A-Za-z-]*:(?: [^\r\n]+\r\n)(?:[ \t][^\r\n]*[^\r\n \t][^\r\n]*\r\n)*")
+_WITHIN_LINE: Final = rb"[\x0e-\xff\0-\t\x0b\x0c]"
+"""Any byte but CR and LF. What is frequent stands first, because that is how they are looked up."""
+_FIELD: Final = re.compile(rb"[A-Za-z][A-Za-z-]*+: %b++\r\n(?:[ \t][^\r\n]*[^\r\n \t][^\r\n]*\r\n)*" % _WITHIN_LINE)
 
 
 def quoted_printable(text: str) -> bytes:
