@@ -98,6 +98,9 @@ def phrase(display: str, column: int) -> list[str]:
 def encoded_words(text: str, column: int) -> Iterator[str]:
     """Cut `text` into encoded words of whole characters; the first leaves room for `column` characters before it."""
     room = max((WIDTH - column - _WORD_FRAME) // 4 * 3, 6)
+    if len(whole := text.encode()) <= room:  # most names
+        yield _word(whole)
+        return
     piece = b""
     for character in text:
         octets = character.encode()
