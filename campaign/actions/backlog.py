@@ -7,8 +7,7 @@ dead holds as many connections as are left over by the others, and never theirs.
 from __future__ import annotations
 
 import asyncio
-import heapq
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -16,8 +15,6 @@ from campaign.store.ledger import Claimed
 
 _FULL: Final = 64
 """So many letters to one domain in hand are enough, when others wait in the ledger."""
-_SLACK: Final = 256
-"""So many turns that are over may lie among those to come before they are cleared away."""
 
 
 class Backlog:
@@ -28,8 +25,8 @@ class Backlog:
         self._low = low
         self._waiting: dict[str, deque[Claimed]] = {}
         self._flying: dict[str, int] = {}
-        self._turns: list[tuple[int, int, str]] = []
-        self._turn = 0
+        self._turns: list[OrderedDict[str, None]] = []
+        """The domains that wait, in turn: those without a letter in the air, those with one, with two and so on."""
         self._size = 0
         self.aloft = 0
         """Letters that were handed out and have not come to their end."""
@@ -66,7 +63,7 @@ class Backlog:
             queue = self._waiting.get(letter.domain)
             if queue is None:
                 self._waiting[letter.domain] = deque((letter,))
-                self._queue_up(letter.domain)
+                self._queue_up(letter.domain, self.flying(letter.domain))
             else:
                 queue.append(letter)
             self._size += 1
@@ -80,33 +77,33 @@ class Backlog:
 
     def take(self, allows: Callable[[str], bool] | None = None) -> Claimed | None:
         """Hand out the next letter, if there is one; only to a domain that `allows` says yes to, where it is given."""
-        aside: list[tuple[int, int, str]] = []
-        letter = None
-        while self._turns and letter is None:
-            flying, turn, domain = heapq.heappop(self._turns)
-            queue = self._waiting.get(domain)
-            if queue is None or flying != self._flying.get(domain, 0):
-                continue  # an entry from before this domain's last letter left or landed
-            if allows is not None and not allows(domain):
-                aside.append((flying, turn, domain))
-                continue
-            letter = queue.popleft()
-            self._flying[domain] = flying + 1
-            self._size -= 1
-            self.aloft += 1
-            if queue:
-                self._queue_up(domain)
-            else:
-                del self._waiting[domain]
-            if not queue or self._size < self._low:
-                self._tell_feeder()
-        for turn_kept in aside:
-            heapq.heappush(self._turns, turn_kept)
+        for domains in filter(None, self._turns):
+            for domain in domains:
+                if allows is None or allows(domain):
+                    return self._first_to(domain)
+        return None
+
+    def _first_to(self, domain: str) -> Claimed:
+        """Hand out the next letter to a domain that waits for its turn."""
+        queue, flying = self._waiting[domain], self._flying.get(domain, 0)
+        letter = queue.popleft()
+        del self._turns[flying][domain]
+        self._flying[domain] = flying + 1
+        self._size -= 1
+        self.aloft += 1
+        if queue:
+            self._queue_up(domain, flying + 1)
+        else:
+            del self._waiting[domain]
+        if not queue or self._size < self._low:
+            self._tell_feeder()
         return letter
 
     def leave(self, domain: str) -> list[Claimed]:
         """Hand out all letters to a domain, to be let go: they are not in the air."""
         letters = list(self._waiting.pop(domain, ()))
+        if letters:
+            del self._turns[self.flying(domain)][domain]
         self._size -= len(letters)
         return letters
 
@@ -123,21 +120,23 @@ class Backlog:
         queue = self._waiting.get(letter.domain)
         if queue is None:
             self._waiting[letter.domain] = deque((letter,))
+            self._queue_up(letter.domain, self.flying(letter.domain))
         else:
             queue.appendleft(letter)
-        self._queue_up(letter.domain)
         self._size += 1
         self.wake()
 
     def landed(self, letter: Claimed) -> None:
         """Note that a letter came to its end, whichever."""
-        flying = self._flying[letter.domain] - 1
+        domain = letter.domain
+        flying = self._flying[domain] - 1
         if flying:
-            self._flying[letter.domain] = flying
+            self._flying[domain] = flying
         else:
-            del self._flying[letter.domain]
-        if letter.domain in self._waiting:
-            self._queue_up(letter.domain)
+            del self._flying[domain]
+        if domain in self._waiting:
+            del self._turns[flying + 1][domain]
+            self._queue_up(domain, flying)
         self.aloft -= 1
         if not self.aloft:
             self._tell_feeder()
@@ -151,12 +150,11 @@ class Backlog:
         if self._feeder is not None and not self._feeder.done():
             self._feeder.set_result(None)
 
-    def _queue_up(self, domain: str) -> None:
-        if len(self._turns) > 2 * len(self._waiting) + _SLACK:
-            self._turns = [(self._flying.get(name, 0), turn, name) for turn, name in enumerate(self._waiting)]
-            heapq.heapify(self._turns)
-        self._turn += 1
-        heapq.heappush(self._turns, (self._flying.get(domain, 0), self._turn, domain))
+    def _queue_up(self, domain: str, flying: int) -> None:
+        """Let a domain wait for its turn behind the others that have as many letters in the air."""
+        while len(self._turns) <= flying:
+            self._turns.append(OrderedDict())
+        self._turns[flying][domain] = None
 
     def wake(self) -> None:
         """Wake one connection that waits for a letter; who was woken and cannot take it must wake another."""

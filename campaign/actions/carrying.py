@@ -30,6 +30,7 @@ from campaign.store.tokens import Token
 _log = get_log()
 _LETTERS_PER_CONNECTION: Final = 1_000
 _SECONDS_PER_CONNECTION: Final = 300.0
+_ABOUT_RELAY: Final = frozenset({Scope.RELAY, Scope.CONFIGURATION})
 _AT_RECIPIENT: Final = frozenset({Phase.RCPT, Phase.DATA, Phase.BODY})
 
 
@@ -48,6 +49,7 @@ class Carrier:
         """Carry what is on the desk down `lane`."""
         self._desk, self._lane = desk, lane
         self._kit, self._committer, self._backlog = desk.kit, desk.committer, desk.backlog
+        self._loop = asyncio.get_running_loop()
         self._conversation: Conversation | None = None
         self._ahead: Made | None = None
 
@@ -55,7 +57,7 @@ class Carrier:
         """Carry letters until there are no more, or the lane closes; what is in hand then is the other lanes'."""
         clock = self._kit.clock
         try:
-            while (made := await self._next()) is not None:
+            while (made := self._taken() or await self._desk.next(self._lane)) is not None:
                 letter, began = made.letter, clock.monotonic()
                 try:
                     await self._carry(made)
@@ -73,24 +75,25 @@ class Carrier:
         if conversation is not None:
             await conversation.close()
 
-    async def _next(self) -> Made | None:
+    def _taken(self) -> Made | None:
+        """Hand out the letter that was taken ahead, if there is one."""
         made, self._ahead = self._ahead, None
-        return made if made is not None else await self._desk.next(self._lane)
+        return made
 
     async def _carry(self, made: Made) -> None:
         """Make a letter unless that is done, and hand it over; give it back where the lane has closed meanwhile."""
-        letter, filled, envelope = made
+        letter, filled = made
         if self._lane.closed or self._lane.manners.holds(letter.domain):
             if self._engaged:  # the server waits for this one, and must not be sent another
                 await self._hang_up()
             self._desk.give_back(letter)
         elif not self._engaged and self._too_late(letter):
             return  # it may have been made, and have waited, for long; one that is proposed was so a moment ago
-        elif filled is not None and envelope is not None:
-            await self._hand_over(letter, filled, envelope)
+        elif filled is not None:
+            await self._hand_over(letter, filled)
         else:
             try:
-                fresh = Made.of(letter, await self._desk.filling.fill(letter))
+                fresh = Made(letter, await self._desk.filling.fill(letter))
             except LetterRefused as error:
                 await self._refuse(letter, error)
             else:
@@ -108,12 +111,11 @@ class Carrier:
 
     def _upcoming(self) -> tuple[Envelope, bytes] | None:
         """Return the next letter if it can be proposed: it is made, the lane open, and the connection good for it."""
-        if self._ahead is None or self._lane.closed or self._conversation is None:
+        if self._ahead is None or (filled := self._ahead.filled) is None:
             return None
-        if not _is_fresh(self._conversation, letters=1):
+        if self._lane.closed or self._conversation is None or not self._is_fresh(self._conversation, letters=1):
             return None
-        _, filled, envelope = self._ahead
-        return None if filled is None or envelope is None else (envelope, filled.body)
+        return filled.envelope, filled.body
 
     def _too_late(self, letter: Claimed) -> bool:
         now = self._kit.clock.now()
@@ -129,7 +131,7 @@ class Carrier:
     async def _connected(self) -> Conversation | None:
         """Return a connection that can carry another letter, or None when the relay cannot be reached."""
         if (conversation := self._conversation) is not None:
-            if conversation.usable and (conversation.engaged or _is_fresh(conversation)):
+            if conversation.usable and self._is_fresh(conversation):
                 return conversation
             await self._hang_up()
         try:
@@ -138,9 +140,14 @@ class Carrier:
             await self._lane.fault(error.answer)
         return self._conversation
 
-    async def _hand_over(self, letter: Claimed, filled: Filled, envelope: Envelope) -> None:
+    def _is_fresh(self, conversation: Conversation, letters: int = 0) -> bool:
+        """Whether a connection is good for one more letter when it has handed over `letters` more: relays count."""
+        age = self._loop.time() - conversation.opened_at
+        return conversation.delivered + letters < _LETTERS_PER_CONNECTION and age < _SECONDS_PER_CONNECTION
+
+    async def _hand_over(self, letter: Claimed, filled: Filled) -> None:
         """Hand one letter over and write down how it ended."""
-        conversation = await self._connected()
+        conversation = self._conversation if self._engaged else await self._connected()
         if conversation is None:
             self._desk.give_back(letter)
             return
@@ -151,13 +158,16 @@ class Carrier:
             asked, since = self._committer.token(_token(letter, filled, self._lane.name)), self._kit.clock.now()
             self._look_ahead()
             try:
-                return await self._granted(asked, since)
+                granted = await asked
+                if granted:
+                    self._check_age(since)
             except Exception:
                 tokenless = True
                 raise
+            return granted
 
         try:
-            answer = await conversation.deliver(envelope, filled.body, before_dot, self._upcoming)
+            answer = await conversation.deliver(filled.envelope, filled.body, before_dot, self._upcoming)
         except Exception as error:  # noqa: BLE001 -- nothing was settled: what is offered stays so, and becomes a doubt
             told = _log.info if isinstance(error, DatabaseAway) else _log.error
             told("token_failed", delivery=letter.id, error=str(error))
@@ -169,12 +179,10 @@ class Carrier:
             return
         await self._settle(letter, answer)
 
-    async def _granted(self, asked: asyncio.Future[bool], since: datetime) -> bool:
-        """Wait for the answer to a token that was asked for then; raise TokenTooOld when it is too late for a dot."""
-        granted = await asked
-        if granted and self._kit.clock.now() - since > TOKEN_LIFE:
+    def _check_age(self, since: datetime) -> None:
+        """Raise TokenTooOld when it is too late for the dot of a token that was asked for then."""
+        if self._kit.clock.now() - since > TOKEN_LIFE:
             raise TokenTooOld
-        return granted
 
     async def _settle(self, letter: Claimed, answer: Answer) -> None:
         """Hand the outcome to the committer before anything else can fail: what was accepted is never tried again."""
@@ -191,7 +199,7 @@ class Carrier:
     async def _judge_relay(self, letter: Claimed, verdict: Verdict, answer: Answer) -> None:
         """Count what the answer says about the relay; a database that is away must not touch the letter's outcome."""
         try:
-            if verdict.scope in {Scope.RELAY, Scope.CONFIGURATION} and answer.phase is not Phase.DOT:
+            if verdict.scope in _ABOUT_RELAY and answer.phase is not Phase.DOT:
                 if not self._excused(letter.domain, answer):
                     await self._lane.fault(answer)
             elif self._lane.faulty and answer.reply is not None:
@@ -224,12 +232,6 @@ class Carrier:
             await manners.slow_down(domain, (flying * self._lane.share.each_second, flying))
         elif verdict.reason is Reason.ACCEPTED and manners.is_slow(domain):
             await manners.good(domain)
-
-
-def _is_fresh(conversation: Conversation, letters: int = 0) -> bool:
-    """Whether a connection is good for one more letter when it will have handed over `letters` more: relays count."""
-    age = asyncio.get_running_loop().time() - conversation.opened_at
-    return conversation.delivered + letters < _LETTERS_PER_CONNECTION and age < _SECONDS_PER_CONNECTION
 
 
 def _token(letter: Claimed, filled: Filled, relay: str) -> Token:

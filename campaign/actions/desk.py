@@ -18,7 +18,6 @@ from campaign.actions.committing import Committer
 from campaign.actions.filling import Filled, Filling
 from campaign.actions.kit import Kit
 from campaign.actions.lanes import Lane
-from campaign.mail.transport import Envelope
 from campaign.store.ledger import Claimed
 
 _AT_ONCE: Final = 16
@@ -31,12 +30,6 @@ class Made(NamedTuple):
 
     letter: Claimed
     filled: Filled | None
-    envelope: Envelope | None
-
-    @classmethod
-    def of(cls, letter: Claimed, filled: Filled) -> Made:
-        """Address a letter that is made."""
-        return cls(letter, filled, Envelope(filled.return_path, filled.personal.to))
 
 
 class Unsigned(NamedTuple):
@@ -48,8 +41,7 @@ class Unsigned(NamedTuple):
     @property
     def made(self) -> Made:
         """The letter, once it is signed; as one yet to be made where it could not be."""
-        filled = self.promise.result()
-        return Made(self.letter, None, None) if filled is None else Made.of(self.letter, filled)
+        return Made(self.letter, self.promise.result())
 
 
 class Desk:
@@ -108,14 +100,13 @@ class Desk:
         for number, piled in enumerate(self._pile):
             if lane.allows(piled.letter.domain):
                 del self._pile[number]
-                return piled if isinstance(piled, Made) else Made(piled.letter, None, None)
+                return piled if isinstance(piled, Made) else Made(piled.letter, None)
         letter = self.backlog.take(lane.allows)
         if letter is None:
             lane.stick(starving=bool(self.held))
             return None
         quick = self.filling.signing is None and letter.valid_until > self.kit.clock.now()
-        filled = self._made(letter) if quick else None
-        return Made(letter, None, None) if filled is None else Made.of(letter, filled)
+        return Made(letter, self._made(letter) if quick else None)
 
     def give_back(self, letter: Claimed) -> None:
         """Take back a letter that a lane took and could not carry: it is any other's."""
@@ -163,8 +154,7 @@ class Desk:
         some: list[Made] = []
         now = self.kit.clock.now()
         while len(some) < _AT_ONCE and (letter := self.backlog.take()) is not None:
-            filled = self._made(letter) if letter.valid_until > now else None
-            some.append(Made(letter, None, None) if filled is None else Made.of(letter, filled))
+            some.append(Made(letter, self._made(letter) if letter.valid_until > now else None))
         signing = self.filling.signing
         if signing is None or not some:
             return some

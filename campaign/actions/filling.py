@@ -24,10 +24,11 @@ from campaign.domain.message import (
 )
 from campaign.domain.tokens import Link, Purpose
 from campaign.mail.composer import Compiled, compose, fill
+from campaign.mail.transport import Envelope
 from campaign.store import letters
 from campaign.store.ledger import Claimed
 
-_ANY: Final = Purpose.LEAVE
+_NOBODYS: Final = Link(Purpose.LEAVE, 0, 0)
 _ASKING: Final = {Kind.CONFIRM: Purpose.CONFIRM, Kind.RENEW: Purpose.RENEW}
 _KEPT: Final = 256
 """How many compiled variants are kept at hand; each has about 25 kB."""
@@ -39,7 +40,7 @@ class Filled(NamedTuple):
     personal: Personal
     body: bytes
     variant: str
-    return_path: str
+    envelope: Envelope
 
 
 class Filling:
@@ -71,7 +72,7 @@ class Filling:
         compiled = await self._at_hand(letter, variant)
         personal = self._personal(letter)
         body = await compose(self._kit.renderer, compiled, personal)
-        made = Filled(personal, body, variant, self._return_path)
+        made = Filled(personal, body, variant, Envelope(self._return_path, personal.to))
         return self.signed(made) if self.signing is None else await self.signing.one(made)
 
     def at_once(self, letter: Claimed) -> Filled | None:
@@ -96,7 +97,7 @@ class Filling:
         if variant is None or compiled is None or compiled.per_person:
             return None
         personal = self._personal(letter)
-        return Filled(personal, fill(compiled, personal), variant, self._return_path)
+        return Filled(personal, fill(compiled, personal), variant, Envelope(self._return_path, personal.to))
 
     async def _variant(self, letter: Claimed) -> str:
         async with self._looking:
@@ -145,29 +146,29 @@ class Filling:
         """
         name = self._kit.keys.open(letter.name_sealed, purpose="name") if letter.name_sealed else ""
         to = self._kit.keys.open_address(letter.address_sealed or b"")
-        about = Link(_ANY, letter.subscription_id or 0, letter.id)
+        leaving = Link(Purpose.LEAVE, letter.subscription_id or 0, letter.id)
         if letter.message_id is None or letter.date is None:
-            return self.personal_for(letter.kind, to, name, about)
-        return Personal(to, letter.message_id, letter.date, name, self._links(letter.kind, about))
+            return self.personal_for(letter.kind, to, name, leaving)
+        return Personal(to, letter.message_id, letter.date, name, self._links(letter.kind, leaving))
 
-    def personal_for(self, kind: Kind, to: Address, name: str, about: Link = Link(_ANY, 0, 0)) -> Personal:  # noqa: B008 -- frozen
+    def personal_for(self, kind: Kind, to: Address, name: str, leaving: Link = _NOBODYS) -> Personal:
         """Return fresh slot values for one letter; links about no subscription are signed for nobody."""
         return Personal(
             to,
-            f"<d.{about.delivery}.{self._kit.clock.token(9)}@{self._domain}>",
+            f"<d.{leaving.delivery}.{self._kit.clock.token(9)}@{self._domain}>",
             self._kit.clock.now().replace(microsecond=0),
             name,
-            self._links(kind, about),
+            self._links(kind, leaving),
         )
 
-    def _links(self, kind: Kind, about: Link) -> dict[str, str]:
+    def _links(self, kind: Kind, leaving: Link) -> dict[str, str]:
         """The links of one letter: each token names its subscription and delivery, and does what its purpose says."""
         links: dict[str, str] = {}
         if kind in LIST_KINDS:
-            token = self._kit.keys.sign_link(Link(Purpose.LEAVE, about.subscription, about.delivery))
+            token = self._kit.keys.sign_link(leaving)
             links[UNSUBSCRIBE] = f"{self._pages}/u/{token}"
             links[UNSUBSCRIBE_MAILTO] = f"mailto:{self._contact}?subject=unsubscribe%20{token}"
         if (purpose := _ASKING.get(kind)) is not None:
-            token = self._kit.keys.sign_link(Link(purpose, about.subscription, about.delivery))
+            token = self._kit.keys.sign_link(leaving._replace(purpose=purpose))
             links[CONFIRM] = f"{self._pages}/{purpose.value}/{token}"
         return links

@@ -54,8 +54,18 @@ class Plan:
 
     @cached_property
     def different(self) -> tuple[Hole, ...]:
-        """The holes, each once."""
-        return tuple(dict.fromkeys(self.holes))
+        """The holes, each once, and whole headers first."""
+        return tuple(sorted(dict.fromkeys(self.holes), key=lambda hole: hole.place != Place.HEADER))
+
+    @cached_property
+    def headers(self) -> tuple[str, ...]:
+        """The names of the whole headers among them."""
+        return tuple(name for place, name in self.different if place == Place.HEADER)
+
+    @cached_property
+    def fields(self) -> tuple[Hole, ...]:
+        """The other ones, within the text and the HTML."""
+        return self.different[len(self.headers) :]
 
     @cached_property
     def fits(self) -> bool:

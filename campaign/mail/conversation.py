@@ -7,7 +7,6 @@ it, the caller is asked, and only a yes lets it follow.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Final
 
 from campaign.domain.replies import WITHHELD, Answer, Phase
@@ -20,6 +19,9 @@ _BLOCK: Final = 64 * 1024
 _CLOSING: Final = 421
 _RSET: Final = b"RSET\r\n"
 _PROPOSING: Final = (Phase.MAIL, Phase.RCPT, Phase.DATA)
+_YES: Final = {phase: 3 if phase is Phase.DATA else 2 for phase in Phase}
+"""The first digit of a reply that says yes."""
+_YES_TO_ALL: Final = [_YES[phase] for phase in _PROPOSING]
 _HEARD: Final = (*_PROPOSING, Phase.BODY, Phase.DOT, Phase.QUIT)
 
 
@@ -67,7 +69,7 @@ class SmtpConversation:
     @property
     def usable(self) -> bool:
         """Whether another letter can be tried: the line is open and the server has said nothing unasked."""
-        return self._dialogue.fault is None if self.engaged else self._in_order()
+        return self._dialogue.fault is None if self.engaged else self._dialogue.in_order()
 
     async def deliver(
         self, envelope: Envelope, body: bytes, before_dot: BeforeDot, upcoming: Upcoming | None = None
@@ -81,7 +83,7 @@ class SmtpConversation:
             refusal = misfit(envelope, body) or self._extensions.refusal(envelope, body)
             if refusal is not None:
                 return refusal
-            if not self._in_order():
+            if not self._dialogue.in_order():
                 return self._drop(self._interruption(Phase.MAIL))
         elif proposed.envelope is not envelope or proposed.body is not body:
             self._dialogue.abort()
@@ -104,7 +106,7 @@ class SmtpConversation:
         try:
             if self._proposed is not None:  # it would wait for a body
                 self._dialogue.abort()
-            elif self._in_order() and not self._busy:
+            elif self._dialogue.in_order() and not self._busy:
                 self._dialogue.write(b"QUIT\r\n")
                 await self._hear(Phase.QUIT)
             self._dialogue.close()
@@ -135,12 +137,11 @@ class SmtpConversation:
             self._dialogue.write((_RSET if resetting else b"") + proposal.group)
         if resetting and (failed := await self._reset(written=True)) is not None:
             return failed
-        answers = await self._hear_all(_PROPOSING)
-        for answer in answers:
-            if not _agreed(answer):
-                self._retreat(answers)
-                return answer
-        return None
+        answers = await self._hear_group()
+        refusal = next((answer for answer in answers if not _agreed(answer)), None)
+        if refusal is not None:
+            self._retreat(answers)
+        return refusal
 
     async def _reset(self, *, written: bool = False) -> Answer | None:
         """Say RSET, unless it is said; return what stands in the way of another letter here, or None."""
@@ -172,11 +173,11 @@ class SmtpConversation:
     async def _hand_over(self, body: bytes, before_dot: BeforeDot, upcoming: Upcoming | None) -> Answer:
         """Write the body, ask for the dot, write it, and wait for the server to take responsibility."""
         stalled = await self._write_body(body)
-        if stalled is not None or not self._in_order():
+        if stalled is not None or not self._dialogue.in_order():
             return self._drop(self._interruption(Phase.BODY, stalled))
         if not await before_dot():
             return self._drop(Answer(Phase.BODY, None, WITHHELD))
-        if not self._in_order():  # a reply that came before the dot must not be taken for the answer to it
+        if not self._dialogue.in_order():  # a reply that came before the dot must not be taken for the answer to it
             return self._drop(self._interruption(Phase.BODY))
         self._dialogue.write(b".\r\n" + self._look_ahead(upcoming))
         answer = await self._hear(Phase.DOT)
@@ -198,38 +199,43 @@ class SmtpConversation:
         """Write all of it but the dot, doubling dots at line starts (RFC 5321 s. 4.5.2); return a fault if one came."""
         stuffed = memoryview(body if isinstance(body, Vetted) else _stuffed(body))
         for start in range(0, len(stuffed), _BLOCK):
+            if start and not self._dialogue.in_order():
+                break
             self._dialogue.write(stuffed[start : start + _BLOCK])
+            if self._dialogue.drained:
+                continue
             try:
                 await self._dialogue.drain(self._timeouts.body)
             except WireFault as broken:
                 return broken.fault
-            if not self._in_order():
-                break
         return None
 
     async def _hear(self, phase: Phase) -> Answer:
         try:
-            return Answer(phase, self._dialogue.next_reply() or await self._dialogue.reply(self._patience[phase]))
+            [reply] = await self._dialogue.replies(1, self._patience[phase])
         except WireFault as broken:
             return Answer(phase, None, broken.fault)
+        return Answer(phase, reply)
 
-    async def _hear_all(self, phases: Sequence[Phase]) -> list[Answer]:
-        """Hear the answers to a group of commands, which mostly come together; the last one may be a fault."""
-        late: str | None = None
+    async def _hear_group(self) -> list[Answer]:
+        """Hear the answers to a group of commands, which mostly come together; return none where each says yes."""
         try:
-            await self._dialogue.replies(len(phases), self._patience[phases[0]])
+            replies = await self._dialogue.replies(len(_PROPOSING), self._patience[Phase.MAIL])
         except WireFault as broken:
-            late = broken.fault
+            return await self._hear_fewer(broken.fault)
+        if [reply.code // 100 for reply in replies] == _YES_TO_ALL:
+            return []
+        return list(map(Answer, _PROPOSING, replies))
+
+    async def _hear_fewer(self, fault: str) -> list[Answer]:
+        """Hear those answers to a group of commands that came before a fault did, which is the last one."""
         answers: list[Answer] = []
-        for phase in phases:
-            silent = late == TIMEOUT and not answers and self._dialogue.silent
+        for phase in _PROPOSING:
+            silent = fault == TIMEOUT and not answers and self._dialogue.silent
             answers.append(Answer(phase, None, TIMEOUT) if silent else await self._hear(phase))
             if answers[-1].fault is not None:
                 break
         return answers
-
-    def _in_order(self) -> bool:
-        return self._dialogue.fault is None and self._dialogue.silent
 
     def _interruption(self, phase: Phase, fault: str | None = None) -> Answer:
         """Say what broke into a phase in which the server had nothing to say."""
@@ -246,8 +252,8 @@ def _stuffed(body: bytes) -> bytes:
 
 
 def _agreed(answer: Answer) -> bool:
-    """Whether the server said yes, by the first digit (RFC 5321 s. 4.2.1): 3yz to DATA, 2yz to all else."""
-    return answer.reply is not None and answer.reply.code // 100 == (3 if answer.phase is Phase.DATA else 2)
+    """Whether the server said yes, by the first digit (RFC 5321 s. 4.2.1)."""
+    return answer.reply is not None and answer.reply.code // 100 == _YES[answer.phase]
 
 
 def _refused(answer: Answer) -> bool:

@@ -41,7 +41,7 @@ class ReplyReader:
         self.replies: deque[Reply] = deque()
         self.broken = False
         self._unfinished = bytearray()
-        self._code: int | None = None
+        self._code = 0
         self._lines: list[str] = []
 
     @property
@@ -53,7 +53,7 @@ class ReplyReader:
         """Take what came off the wire; complete replies come to `replies`, in order."""
         if self.broken:
             return
-        *complete, rest = bytes(self._unfinished + data).split(b"\n")
+        *complete, rest = (bytes(self._unfinished) + data).split(b"\n")
         for line in complete:
             if not self._take(line.removesuffix(b"\r")):
                 self._break()
@@ -66,16 +66,19 @@ class ReplyReader:
     def _take(self, line: bytes) -> bool:
         """Add one line; a multi-line reply must keep its code (RFC 5321 s. 4.2.1). False when that is no reply."""
         read = _read_line(line) if len(line) <= LINE_LIMIT else None
-        if read is None or self._code not in {None, read.code} or len(self._lines) >= LINES_LIMIT:
+        if read is None:
             return False
-        if read.last and not self._lines:
-            self.replies.append(_one_line_reply(line))
-            return len(self.replies) <= _UNREAD_LIMIT
-        self._code = read.code
-        self._lines.append(read.words)
-        if read.last:
-            self.replies.append(Reply.parse(self._code, self._lines))
-            self._code, self._lines = None, []
+        if not self._lines:
+            self._code = read.code
+        elif read.code != self._code or len(self._lines) >= LINES_LIMIT:
+            return False
+        if read.whole is None:
+            self._lines.append(read.words)
+        elif not self._lines:
+            self.replies.append(read.whole)
+        else:
+            self.replies.append(Reply.parse(read.code, [*self._lines, read.words]))
+            self._lines = []
         return len(self.replies) <= _UNREAD_LIMIT
 
     def _break(self) -> None:
@@ -84,25 +87,21 @@ class ReplyReader:
 
 
 class _Line(NamedTuple):
-    """One line of a reply: its code, whether it is the last, and its words."""
+    """One line of a reply: its code, its words, and (of a last line) what it is where it has no others before it."""
 
     code: int
-    last: bool
     words: str
+    whole: Reply | None
 
 
 @lru_cache(maxsize=_KNOWN)
 def _read_line(line: bytes) -> _Line | None:
     """Read one line; None when it is no line of a reply. Servers say few things, and those all day long."""
     found = _LINE.fullmatch(line)
-    return _Line(int(found[1]), found[2] != b"-", (found[3] or b"").decode("utf-8", "replace")) if found else None
-
-
-@lru_cache(maxsize=_KNOWN)
-def _one_line_reply(line: bytes) -> Reply:
-    read = _read_line(line)
-    assert read is not None  # noqa: S101 -- the caller has just read it
-    return Reply.parse(read.code, [read.words])
+    if found is None:
+        return None
+    code, words = int(found[1]), (found[3] or b"").decode("utf-8", "replace")
+    return _Line(code, words, None if found[2] == b"-" else Reply.parse(code, [words]))
 
 
 class Dialogue(asyncio.Protocol):
@@ -137,6 +136,10 @@ class Dialogue(asyncio.Protocol):
         """Whether the server has said nothing that nobody asked for."""
         return self._reader.silent
 
+    def in_order(self) -> bool:
+        """Whether, at this moment, the line is open and the server has said nothing that nobody asked for."""
+        return self._reader.silent and self._lost is None and not self._transport.is_closing()
+
     @property
     def tls(self) -> ssl.SSLObject | None:
         """What secures the line, if anything does."""
@@ -144,9 +147,14 @@ class Dialogue(asyncio.Protocol):
         return found
 
     def write(self, data: bytes | memoryview) -> None:
-        """Send bytes; on a lost line they vanish, and the next `reply` says so."""
+        """Send bytes; on a lost line they vanish, and whoever waits for a reply is told so."""
         if self._lost is None and not self._transport.is_closing():
             self._transport.write(data)
+
+    @property
+    def drained(self) -> bool:
+        """Whether all that was written has left this process, as it mostly has at once."""
+        return not self._paused
 
     async def drain(self, timeout: float) -> None:
         """Wait until all that was written has left this process, or the server interrupts; raise WireFault on a fault.
@@ -162,13 +170,8 @@ class Dialogue(asyncio.Protocol):
         """Return the next reply if it is here already, asked for or not (such as a 421 while the line was idle)."""
         return self._reader.replies.popleft() if self._reader.replies else None
 
-    async def reply(self, timeout: float) -> Reply:
-        """Return the next reply, waiting `timeout` seconds for the whole of it; raise WireFault when there is none."""
-        await self.replies(1, timeout)
-        return self._reader.replies.popleft()
-
-    async def replies(self, count: int, timeout: float) -> None:
-        """Wait until so many replies are here, `timeout` seconds at most; raise WireFault where they do not come.
+    async def replies(self, count: int, timeout: float) -> list[Reply]:
+        """Return so many replies as soon as they are here; raise WireFault where they do not come in `timeout` seconds.
 
         Those that came before the fault can be read all the same.
         """
@@ -177,6 +180,7 @@ class Dialogue(asyncio.Protocol):
             if self.fault is not None:
                 raise WireFault(self.fault)
             await self._news(deadline, count)
+        return [self._reader.replies.popleft() for _ in range(count)]
 
     def close(self) -> None:
         """Send what is still to be sent, then close."""

@@ -26,6 +26,8 @@ from campaign.mail.assembly import SLOT, Place, Plan
 from campaign.mail.mime import mailbox, one_field, quoted_printable, unstructured
 from campaign.mail.renderer import Rendered
 
+_LEAVING: Final = f"links.{UNSUBSCRIBE}"
+_LEAVING_BY_MAIL: Final = f"links.{UNSUBSCRIBE_MAILTO}"
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -58,12 +60,9 @@ def facts_of(spec: LetterSpec, greeting: Greeting, personal: Personal) -> dict[s
 def fill_in(plan: Plan, facts: Mapping[str, str], personal: Personal) -> bytes:
     """Return the letter: its segments, and between them each hole's value."""
     written: dict[str, bytes] = {}
-    values = []
-    for place, name in plan.different:
-        if place == Place.HEADER:
-            values.append(_HEADERS[name](plan, facts, personal))
-            continue
-        value = facts[name] if place == Place.TEXT else _escaped(place, facts[name])
+    values = [_HEADERS[name](plan, facts, personal) for name in plan.headers]
+    for place, name in plan.fields:
+        value = _ESCAPED[place](facts[name])
         if value not in written:  # most values need no escaping, and are written alike in text and HTML
             written[value] = quoted_printable(value)
         values.append(written[value])
@@ -73,13 +72,23 @@ def fill_in(plan: Plan, facts: Mapping[str, str], personal: Personal) -> bytes:
 def html_with(rendered: Rendered, facts: Mapping[str, str]) -> str:
     """Return the HTML part with the person's values in it, as the reader's program will see it."""
     places = iter(rendered.html_slots)
-    return SLOT.sub(lambda slot: _escaped(next(places), facts[slot[1]]), rendered.html)
+    return SLOT.sub(lambda slot: _ESCAPED[next(places)](facts[slot[1]]), rendered.html)
 
 
-def _escaped(place: str, value: str) -> str:
+def _as_html(value: str) -> str:
     """Escape for HTML just as the renderer's serialiser does, so that both ways of composing give the same bytes."""
-    value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\xa0", "&nbsp;")
-    return value.replace('"', "&quot;") if place == Place.ATTRIBUTE else value
+    return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\xa0", "&nbsp;")
+
+
+def _as_attribute(value: str) -> str:
+    return _as_html(value).replace('"', "&quot;")
+
+
+_ESCAPED: Final[Mapping[str, Callable[[str], str]]] = {
+    Place.TEXT: str,
+    Place.HTML: _as_html,
+    Place.ATTRIBUTE: _as_attribute,
+}
 
 
 def _to(_: Plan, facts: Mapping[str, str], personal: Personal) -> bytes:
@@ -102,7 +111,7 @@ def _message_id(_: Plan, _facts: Mapping[str, str], personal: Personal) -> bytes
 
 
 def _list_unsubscribe(_: Plan, facts: Mapping[str, str], _personal: Personal) -> bytes:
-    link, mailto = facts[f"links.{UNSUBSCRIBE}"], facts[f"links.{UNSUBSCRIBE_MAILTO}"]
+    link, mailto = facts[_LEAVING], facts[_LEAVING_BY_MAIL]
     return f"List-Unsubscribe: <{link}>,\r\n <{mailto}>\r\n".encode()
 
 
@@ -127,7 +136,7 @@ def _date(date: datetime) -> bytes:
 
 def _check_leaving(facts: Mapping[str, str], *, one_click: bool) -> None:
     """Leaving must work: by a web link (RFC 8058 wants https when one click is promised) and by mail."""
-    link, mailto = facts[f"links.{UNSUBSCRIBE}"], facts[f"links.{UNSUBSCRIBE_MAILTO}"]
+    link, mailto = facts[_LEAVING], facts[_LEAVING_BY_MAIL]
     if not (is_one_click(link) if one_click else link.startswith(("https://", "http://"))):
         raise LetterRefused(
             "The link for leaving is not https.", remedy="Set CAMPAIGN_BASE_URL to an https:// address."

@@ -18,9 +18,7 @@ from campaign.domain.message import LetterRefused
 WIDTH: Final = 76
 _WORD_FRAME: Final = len("=?utf-8?b??=")
 _PLAIN_TEXT: Final = re.compile(r"[ -~]*")
-_PLAIN_VALUE: Final = re.compile(
-    r"[A-Za-z0-9,;:!?'()/@&<>+_-](?:[A-Za-z0-9,;:!?'()/@&<>+_. -]{0,68}[A-Za-z0-9,;:!?'()/@&<>+_-])?"
-)
+_PLAIN_VALUE: Final = re.compile(r"(?![. ])[A-Za-z0-9,;:!?'()/@&<>+_. -]{1,70}+(?<![. ])")
 _PLAIN_LINK: Final = re.compile(r"https?://[A-Za-z0-9,;:!?'()/@&<>+_.-]{1,500}")
 """A link of nothing but characters that stand for themselves: the most frequent value, so it has a short way."""
 _LINK_PIECE: Final = 72
@@ -30,7 +28,9 @@ _ONE_LINE: Final = WIDTH - len(":  <>")
 """So many characters of a header's name, a display name and an address need no folding."""
 _TOO_LONG: Final = re.compile(rb"^(?:[^\n]{77,}$|[^\n]{76}\Z)", re.MULTILINE)
 _TEMPTING: Final = re.compile(rb"^(?:\.|From )", re.MULTILINE)
-_FIELD: Final = re.compile(rb"[A-Za-z][A-Za-z-]*:(?: [^\r\n]+\r\n)(?:[ \t][^\r\n]*[^\r\n \t][^\r\n]*\r\n)*")
+_WITHIN_LINE: Final = rb"[\x0e-\xff\0-\t\x0b\x0c]"
+"""Any byte but CR and LF. What is frequent stands first, because that is how they are looked up."""
+_FIELD: Final = re.compile(rb"[A-Za-z][A-Za-z-]*+: %b++\r\n(?:[ \t][^\r\n]*[^\r\n \t][^\r\n]*\r\n)*" % _WITHIN_LINE)
 
 
 def quoted_printable(text: str) -> bytes:
@@ -98,6 +98,9 @@ def phrase(display: str, column: int) -> list[str]:
 def encoded_words(text: str, column: int) -> Iterator[str]:
     """Cut `text` into encoded words of whole characters; the first leaves room for `column` characters before it."""
     room = max((WIDTH - column - _WORD_FRAME) // 4 * 3, 6)
+    if len(whole := text.encode()) <= room:  # most names
+        yield _word(whole)
+        return
     piece = b""
     for character in text:
         octets = character.encode()

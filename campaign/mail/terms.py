@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from campaign.domain.replies import Answer, Phase, Reply
+from campaign.mail.admission import is_plain
 from campaign.mail.transport import Envelope, Welcome
 
 DATA: Final = b"DATA\r\n"
@@ -106,15 +107,15 @@ class Extensions:
             return Answer(
                 Phase.RCPT, Reply(553, "5.6.7", "The address needs SMTPUTF8, which the relay does not offer.")
             )
-        if not self.eight_bit and not body.isascii():
+        if not self.eight_bit and not is_plain(body):
             return Answer(Phase.MAIL, Reply(554, "5.6.3", "The letter has 8-bit text, which the relay does not take."))
         return None
 
     def proposal(self, envelope: Envelope, body: bytes) -> Proposal:
         """Return the commands by which a letter is proposed to this server."""
-        recipient, plain = envelope.recipient.wire.encode(), body.isascii()
+        recipient = envelope.recipient.wire.encode()
         mail = b"MAIL FROM:<%s>" % envelope.sender.encode()
         mail += b" SIZE=%d" % len(body) if self.size else b""
-        mail += b"" if plain else b" BODY=8BITMIME"
+        mail += b"" if is_plain(body) else b" BODY=8BITMIME"
         mail += b"" if recipient.isascii() and envelope.sender.isascii() else b" SMTPUTF8"
         return Proposal(envelope, body, mail + b"\r\n", b"RCPT TO:<%s>\r\n" % recipient)

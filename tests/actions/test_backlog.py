@@ -76,6 +76,21 @@ def test_every_letter_comes_out_once_whatever_lands_when(story: list[tuple[int, 
     assert (backlog.aloft, len(backlog), backlog.domains) == (0, 0, 0)
 
 
+def test_what_is_let_go_has_no_turn_and_a_domain_that_may_take_none_keeps_its_own() -> None:
+    backlog = Backlog()
+    backlog.put([letter(n, f"mail{n % 3}.example.org") for n in range(9)])
+    first = backlog.take(lambda domain: domain == "mail1.example.org")
+    assert first is not None
+    assert [one.id for one in backlog.leave("mail1.example.org")] == [4, 7]
+    assert backlog.leave("mail1.example.org") == []
+    backlog.landed(first)
+    backlog.put([letter(10, "mail1.example.org")])
+    assert backlog.take(lambda _: False) is None
+    taken = [backlog.take() for _ in range(7)]
+    assert [one.id for one in taken if one] == [0, 2, 10, 3, 5, 6, 8]
+    assert (backlog.take(), len(backlog), backlog.aloft) == (None, 0, 7)
+
+
 async def test_who_waits_is_woken_by_a_letter_and_by_the_end() -> None:
     backlog = Backlog()
     waiting = [asyncio.create_task(backlog.arrival()) for _ in range(3)]

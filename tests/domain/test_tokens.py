@@ -25,6 +25,11 @@ def test_a_link_is_read_as_it_was_signed_also_after_a_new_key(
     assert token.replace("-", "").replace("_", "").isalnum()
 
 
+def test_links_in_letters_that_were_sent_keep_working() -> None:
+    assert sign(Link(Purpose.LEAVE, 4711, 12), NEW) == "AAAAAAAAEmcAAAAAAAAADGTEl6fobnRmTSH7b1fJ8vQ"
+    assert sign(Link(Purpose.CONFIRM, 2**63 - 1, 0), NEW) == "f_________8AAAAAAAAAAHbBLPKqUGqfDNNFNCLXHPE"
+
+
 @given(st.sampled_from(Purpose), st.sampled_from(Purpose))
 def test_a_link_is_worth_nothing_for_another_purpose(signed: Purpose, asked: Purpose) -> None:
     token = sign(Link(signed, 1, 2), NEW)

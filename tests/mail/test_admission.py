@@ -22,9 +22,13 @@ FITTING = (
 def test_a_piece_that_fits_is_whole_lines_without_a_fault(piece: bytes) -> None:
     lines = piece.split(b"\r\n")
     whole = b"".join(lines)
-    clean = not any(octet in whole for octet in (b"\r", b"\n", b"\0"))
+    clean = whole.isascii() and not any(octet in whole for octet in (b"\r", b"\n", b"\0"))
     short = all(len(line) <= 332 and not line.startswith(b".") for line in lines)
     assert fits_anywhere(piece) == (clean and short)
+
+
+def test_every_octet_of_ascii_but_three_may_stand_within_a_line() -> None:
+    assert {octet for octet in range(256) if not fits_anywhere(b"a%ca" % octet)} == {*b"\0\r\n", *range(128, 256)}
 
 
 def test_a_large_piece_is_looked_at_once_from_front_to_back() -> None:
@@ -50,4 +54,5 @@ def test_a_letter_that_is_vetted_has_no_fault_and_each_value_stands_in_its_place
     if isinstance(letter, Vetted):
         assert not letter.startswith(b".")
         assert b"\r\n." not in letter
+        assert letter.isascii()
         assert misfit(TO, bytes(letter)) is None

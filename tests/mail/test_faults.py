@@ -377,10 +377,10 @@ async def test_closing_can_be_cancelled() -> None:
 
 async def test_a_line_has_one_listener_at_most() -> None:
     async with FaultServer() as server, conversation(server.port) as talk:
-        first = asyncio.create_task(talk._dialogue.reply(0.2))
+        first = asyncio.create_task(talk._dialogue.replies(1, 0.2))
         await asyncio.sleep(0)
         with pytest.raises(RuntimeError, match="Two tasks"):
-            await talk._dialogue.reply(0.2)
+            await talk._dialogue.replies(1, 0.2)
         with pytest.raises(WireFault, match="timeout"):
             await first
 
