@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from campaign.store.ledger import Claimed
+from campaign.store.claims import Claimed
 
 _FULL: Final = 64
 """So many letters to one domain in hand are enough, when others wait in the ledger."""

@@ -16,7 +16,7 @@ from campaign.domain.refusals import Spell
 from campaign.domain.replies import Answer, Outcome, Scope, Verdict
 from campaign.logs import get_log, masked
 from campaign.store import editions, paces
-from campaign.store.ledger import Claimed
+from campaign.store.claims import Claimed
 from campaign.store.paces import Pace
 
 _log = get_log()

@@ -22,8 +22,8 @@ from campaign.domain.replies import Answer, Phase, Reason, Scope, Verdict, judge
 from campaign.domain.replies import Outcome as Judged
 from campaign.logs import get_log
 from campaign.mail.transport import Conversation, Envelope, TransportFault
+from campaign.store.claims import Claimed
 from campaign.store.engine import DatabaseAway
-from campaign.store.ledger import Claimed
 from campaign.store.moves import Cause
 from campaign.store.tokens import Token
 

@@ -18,7 +18,7 @@ from campaign.actions.committing import Committer
 from campaign.actions.filling import Filled, Filling
 from campaign.actions.kit import Kit
 from campaign.actions.lanes import Lane
-from campaign.store.ledger import Claimed
+from campaign.store.claims import Claimed
 
 _AT_ONCE: Final = 16
 _AHEAD: Final = 2 * _AT_ONCE

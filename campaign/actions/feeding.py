@@ -13,10 +13,10 @@ from typing import Final
 from campaign.actions.desk import Desk
 from campaign.actions.lanes import Drain
 from campaign.logs import get_log
-from campaign.store import ledger, waves
+from campaign.store import claims, ledger, waves
+from campaign.store.claims import Claim, Claimed, Position
 from campaign.store.engine import DatabaseAway, Transaction
 from campaign.store.foreseen import Plan
-from campaign.store.ledger import Claim, Claimed, Position
 
 _log = get_log()
 BATCH: Final = 500
@@ -128,7 +128,7 @@ class Feeder:
         for source in await self._sources():
             wanted = Claim(self._owner, source, self._batch, None, tuple(sorted(enough)))
             async with self._kit.store.read() as tx:
-                before = await ledger.before_first(tx, wanted, self._kit.clock.now())
+                before = await claims.before_first(tx, wanted, self._kit.clock.now())
             if before is None:
                 continue
             claimed = await self._claimed(replace(wanted, after=before))
@@ -148,18 +148,18 @@ class Feeder:
         """Claim the next batch of one source; None when its waves are still being opened."""
         writer = self._committer.writer
         if (foreseen := await writer.attempt(partial(self._foresee, wanted))) is not None:
-            return ledger.claims(foreseen[1])
+            return claims.found(foreseen[1])
         return await writer.run(partial(self._claim, wanted))
 
     async def _foresee(self, wanted: Claim, plan: Plan) -> None:
         """Foresee that no wave waits to be opened; `_claim` would open it."""
         now = self._kit.clock.now()
         await waves.foresee_none_due(plan, now)
-        await ledger.take(plan, wanted, now)
+        await claims.take(plan, wanted, now)
 
     async def _claim(self, wanted: Claim, tx: Transaction) -> tuple[list[Claimed], Position | None] | None:
         """Claim the next batch of one source, opening its waves first; None when that is not done yet."""
         now = self._kit.clock.now()
         if wanted.edition_id is not None and not await waves.open_due(tx, now):
             return None
-        return await ledger.claim(tx, wanted, now)
+        return await claims.claim(tx, wanted, now)

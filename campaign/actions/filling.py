@@ -26,7 +26,7 @@ from campaign.domain.tokens import Link, Purpose
 from campaign.mail.composer import Compiled, compose, fill
 from campaign.mail.transport import Envelope
 from campaign.store import letters
-from campaign.store.ledger import Claimed
+from campaign.store.claims import Claimed
 
 _NOBODYS: Final = Link(Purpose.LEAVE, 0, 0)
 _ASKING: Final = {Kind.CONFIRM: Purpose.CONFIRM, Kind.RENEW: Purpose.RENEW}

@@ -12,7 +12,7 @@ from campaign.domain.delivery import FREE_DROPS, Event, back_off, throttle_wait
 from campaign.domain.replies import Answer, Reason, Scope, Verdict
 from campaign.domain.replies import Outcome as Judged
 from campaign.logs import masked
-from campaign.store.ledger import Claimed
+from campaign.store.claims import Claimed
 from campaign.store.moves import Cause
 
 _LONGEST: Final = 1000

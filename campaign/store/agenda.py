@@ -14,9 +14,10 @@ from campaign.domain.delivery import LIVE, State
 from campaign.domain.editions import AT_WORK, FREEZE_LEAD, CampaignState, EditionState
 from campaign.store.brakes import brake_is_off
 from campaign.store.editions import has_none
+from campaign.store.eligible import edition_is_open
 from campaign.store.engine import Transaction
 from campaign.store.ledger import sending_editions
-from campaign.store.moves import edition_is_open, in_state
+from campaign.store.moves import in_state
 from campaign.store.permits import next_free
 from campaign.store.relays import next_rested
 from campaign.store.schema.ledger import campaigns, deliveries, editions, waves

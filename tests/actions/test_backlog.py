@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from campaign.actions.backlog import Backlog
 from campaign.domain.delivery import Kind
-from campaign.store.ledger import Claimed
+from campaign.store.claims import Claimed
 
 LATER = datetime(2027, 6, 1, tzinfo=UTC)
 

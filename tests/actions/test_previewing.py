@@ -11,9 +11,10 @@ from campaign.actions import campaigning, previewing, publishing, suppressing
 from campaign.domain.campaigns import Definition
 from campaign.domain.delivery import Kind, State
 from campaign.domain.errors import Conflict
-from campaign.store import ledger
+from campaign.store import claims, ledger
+from campaign.store.claims import Claim
 from campaign.store.engine import Store
-from campaign.store.ledger import Claim, Token
+from campaign.store.ledger import Token
 from campaign.store.schema.ledger import deliveries
 from tests.builders import Reader, a_kit, some_readers
 from tests.clocks import FrozenClock
@@ -31,7 +32,7 @@ async def test_a_test_letter_never_goes_to_a_suppressed_mailbox(store: Store, cl
     with pytest.raises(Conflict, match="must not be mailed"):
         await previewing.send_test(kit, "news", SOMEBODY.wire)
     async with store.begin() as tx:
-        [letter], _ = await ledger.claim(tx, Claim("worker", None, 10), clock.now())
+        [letter], _ = await claims.claim(tx, Claim("worker", None, 10), clock.now())
         assert (letter.id, letter.kind) == (before, Kind.TEST)
         asked = Token(letter.id, letter.claim_no, letter.variant, "<d.1@example.org>", clock.now(), "main", None)
         assert await ledger.offer(tx, "worker", [asked], clock.now()) == set()

@@ -45,10 +45,11 @@ from campaign.domain.editions import CampaignEvent, CampaignState, EditionEvent,
 from campaign.domain.replies import Answer, Phase, Reply, judge
 from campaign.domain.schedule import EVERYBODY, Plan, Wave
 from campaign.domain.suppressing import parse_target
-from campaign.store import campaigns, editions, ledger, waves
+from campaign.store import campaigns, claims, editions, ledger, waves
 from campaign.store.audiences import Audience
+from campaign.store.claims import Claim, Claimed
 from campaign.store.engine import Store
-from campaign.store.ledger import Claim, Claimed, Letter, Token
+from campaign.store.ledger import Letter, Token
 from campaign.store.moves import Cause, move
 from campaign.store.presence import presence
 from campaign.store.recovery import RESOLVED
@@ -374,7 +375,7 @@ class LedgerMachine(RuleBasedStateMachine):
         async with self.store.begin() as tx:
             await waves.open_due(tx, now)
             wanted = Claim(worker.name, None if service else self.edition_id, limit)
-            letters, _ = await ledger.claim(tx, wanted, now)
+            letters, _ = await claims.claim(tx, wanted, now)
         assert not (letters and self.braked), "I5: while the brake is on nothing is claimed"
         for letter in letters:
             if letter.valid_until <= now:

@@ -22,9 +22,9 @@ from campaign.domain.journal import What, parse_line
 from campaign.domain.lists import Terms
 from campaign.domain.people import parse_person
 from campaign.domain.tokens import Link, Purpose
-from campaign.store import ledger, suppressions
+from campaign.store import claims, ledger, suppressions
+from campaign.store.claims import Claim
 from campaign.store.engine import Store
-from campaign.store.ledger import Claim
 from campaign.store.schema.ledger import deliveries
 from campaign.store.tokens import Token
 from tests.builders import a_kit
@@ -85,7 +85,7 @@ async def test_nothing_changes_until_the_new_mailbox_says_yes_and_then_all_of_it
 async def test_the_letter_may_be_claimed_and_names_nobody(kit: Kit, clock: FrozenClock) -> None:
     await changing.ask(kit, OLD, NEW)
     async with kit.store.begin() as tx:
-        (claimed,), _ = await ledger.claim(tx, Claim("worker", None, 10), clock.now())
+        (claimed,), _ = await claims.claim(tx, Claim("worker", None, 10), clock.now())
     filled = await Filling(kit).fill(claimed)
     assert (filled.personal.to, filled.personal.name) == (NEW, "")
     assert b"Reader" not in filled.body
@@ -101,7 +101,7 @@ async def test_of_two_wishes_the_last_counts_and_one_mailbox_is_asked_once_a_day
     assert await changing.ask(kit, OLD, OTHER)
     assert await confirming.confirm_by_link(kit, await token(kit, 0)) is Confirmed.GONE
     async with kit.store.begin() as tx:
-        claimed, _ = await ledger.claim(tx, Claim("worker", None, 10), clock.now())
+        claimed, _ = await claims.claim(tx, Claim("worker", None, 10), clock.now())
         tokens = [Token(one.id, one.claim_no, "v", f"<{one.id}@y>", clock.now(), "main", None) for one in claimed]
         granted = await ledger.offer(tx, "worker", tokens, clock.now())
     assert granted == {(await letters(kit))[1].id}, "the first letter is of no use any more"

@@ -17,10 +17,10 @@ from sqlalchemy.exc import DBAPIError
 
 from campaign.actions.kit import Kit
 from campaign.domain.delivery import Event, State
-from campaign.store import ledger, waves
+from campaign.store import claims, ledger, waves
+from campaign.store.claims import Claim, Claimed
 from campaign.store.engine import DatabaseAway, Store, Transaction
 from campaign.store.foreseen import Plan
-from campaign.store.ledger import Claim, Claimed
 from campaign.store.moves import Cause
 from campaign.store.schema.people import lists
 from campaign.store.writer import Writer
@@ -91,15 +91,15 @@ async def test_claims_are_the_same_either_way(kit: Kit, writer: Writer) -> None:
 
     async def foreseen(plan: Plan) -> None:
         await waves.foresee_none_due(plan, now)
-        await ledger.take(plan, wanted, now)
+        await claims.take(plan, wanted, now)
 
     assert await writer.attempt(foreseen) is None, "a wave is yet to be opened"
     assert await writer.run(partial(waves.open_due, now=now))
     attempted = await writer.attempt(foreseen)
     assert attempted is not None
-    first, after = ledger.claims(attempted[1])
+    first, after = claims.found(attempted[1])
     async with kit.store.begin() as tx:
-        second, beyond = await ledger.claim(tx, replace(wanted, after=after, but=("nowhere.example",)), now)
+        second, beyond = await claims.claim(tx, replace(wanted, after=after, but=("nowhere.example",)), now)
     assert [len(first), len(second)] == [3, 3]
     assert after is not None
     assert beyond is not None
@@ -108,9 +108,9 @@ async def test_claims_are_the_same_either_way(kit: Kit, writer: Writer) -> None:
         assert [type(cell) for cell in one] == [type(cell) for cell in other]
         alike = {"id": 0, "subscription_id": 0, "address_sealed": b"", "name_sealed": None}
         assert one._replace(**alike) == other._replace(**alike)
-    none_left = await writer.attempt(partial(ledger.take, wanted=replace(wanted, after=beyond), now=now))
+    none_left = await writer.attempt(partial(claims.take, wanted=replace(wanted, after=beyond), now=now))
     assert none_left is not None
-    assert ledger.claims(none_left[1]) == ([], None)
+    assert claims.found(none_left[1]) == ([], None)
     assert set((await states(kit)).values()) == {State.CLAIMED}
     assert await replayed(kit) == await states(kit)
 

@@ -14,12 +14,13 @@ from campaign.domain.consent import Reason, SubscriptionState
 from campaign.domain.delivery import DOT_PATIENCE, LEASE, Event, IllegalMove, Kind, State, advance, purpose_key
 from campaign.domain.editions import CampaignEvent, EditionEvent, EditionState
 from campaign.domain.schedule import EVERYBODY, Plan, Wave
-from campaign.store import brakes, campaigns, editions, ledger, recovery, waves
+from campaign.store import brakes, campaigns, claims, editions, ledger, recovery, waves
 from campaign.store import suppressions as stored_suppressions
 from campaign.store.audiences import Audience
 from campaign.store.brakes import Brake
+from campaign.store.claims import Claim, Claimed
 from campaign.store.engine import Store
-from campaign.store.ledger import Claim, Claimed, Letter, Token
+from campaign.store.ledger import Letter, Token
 from campaign.store.moves import Cause
 from campaign.store.schema.ledger import deliveries, delivery_events
 from campaign.store.schema.people import lists, subscribers, subscriptions, suppressions
@@ -75,7 +76,7 @@ async def freeze(kit: Kit, edition_id: int) -> int:
 
 async def claim(kit: Kit, edition_id: int | None, limit: int = 100, owner: str = ME) -> list[Claimed]:
     async with kit.store.begin() as tx:
-        letters, _ = await ledger.claim(tx, Claim(owner, edition_id, limit), kit.clock.now())
+        letters, _ = await claims.claim(tx, Claim(owner, edition_id, limit), kit.clock.now())
     return letters
 
 
@@ -153,8 +154,8 @@ async def test_a_letter_that_is_named_twice_moves_once(kit: Kit) -> None:
 async def test_claims_walk_on_by_keyset(kit: Kit) -> None:
     edition_id = await a_sending_edition(kit, people=6)
     async with kit.store.begin() as tx:
-        first, after = await ledger.claim(tx, Claim(ME, edition_id, 4), kit.clock.now())
-        second, _ = await ledger.claim(tx, Claim(ME, edition_id, 4, after), kit.clock.now())
+        first, after = await claims.claim(tx, Claim(ME, edition_id, 4), kit.clock.now())
+        second, _ = await claims.claim(tx, Claim(ME, edition_id, 4, after), kit.clock.now())
     assert [len(first), len(second)] == [4, 2]
 
 

@@ -23,9 +23,9 @@ from campaign.domain.journal import What, parse_line
 from campaign.domain.lists import Terms
 from campaign.domain.people import parse_person
 from campaign.domain.tokens import Link, Purpose
-from campaign.store import ledger, renewals
+from campaign.store import claims, renewals
+from campaign.store.claims import Claim
 from campaign.store.engine import Store
-from campaign.store.ledger import Claim
 from campaign.store.schema.ledger import deliveries
 from tests.builders import a_kit
 from tests.clocks import FrozenClock
@@ -88,7 +88,7 @@ async def test_those_with_old_consents_are_asked_once_in_the_exact_words(kit: Ki
     found = await letters(kit)
     assert {(one.kind, one.state, one.variant) for one in found} == {(Kind.RENEW, State.QUEUED, "renew:1:en")}
     async with kit.store.begin() as tx:
-        claimed, _ = await ledger.claim(tx, Claim("worker", None, 10), clock.now())
+        claimed, _ = await claims.claim(tx, Claim("worker", None, 10), clock.now())
     filled = await Filling(kit).fill(claimed[0])
     assert WORDS.encode() in filled.body
     assert b"List-Unsubscribe-Post" in filled.body

@@ -18,8 +18,8 @@ from campaign.domain.editions import EditionEvent
 from campaign.domain.errors import NotFound
 from campaign.domain.schedule import EVERYBODY, Wave
 from campaign.store import editions, ledger, paces, progress, relays, waves
+from campaign.store.claims import Claimed
 from campaign.store.engine import Store
-from campaign.store.ledger import Claimed
 from campaign.store.moves import Cause
 from campaign.store.paces import Pace
 from campaign.store.presence import presence

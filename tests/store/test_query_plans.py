@@ -18,7 +18,7 @@ from campaign.actions.kit import Kit
 from campaign.actions.watching import Watch
 from campaign.domain.consent import Reason
 from campaign.domain.delivery import Event
-from campaign.store import agenda, audiences, editions, ledger, recovery, waves
+from campaign.store import agenda, audiences, claims, editions, ledger, recovery, waves
 from campaign.store.engine import Store, Transaction
 from campaign.store.moves import Cause
 from campaign.store.schema.ledger import deliveries
@@ -163,7 +163,7 @@ async def _a_tick(tx: Transaction, kit: Kit, edition_id: int) -> None:
     await recovery.recover_owner(tx, ME, now)
     await recovery.recover_frozen(tx, claimed_before=now, offered_before=now, now=now)
     await recovery.resolve_by_policy(tx, now)
-    letters, _ = await ledger.claim(tx, ledger.Claim(ME, edition_id, 50), now)
+    letters, _ = await claims.claim(tx, claims.Claim(ME, edition_id, 50), now)
     assert len(letters) == 50
 
 
