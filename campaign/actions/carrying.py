@@ -155,10 +155,9 @@ class Carrier:
 
         async def before_dot() -> bool:
             nonlocal tokenless
-            asked, since = self._committer.token(_token(letter, filled, self._lane.name)), self._kit.clock.now()
-            self._look_ahead()
+            token, since = _token(letter, filled, self._lane.name), self._kit.clock.now()
             try:
-                granted = await asked
+                granted = await self._committer.token(token, self._look_ahead)
                 if granted:
                     self._check_age(since)
             except Exception:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -64,13 +64,21 @@ class _Group:
     tokens: list[tuple[Token, asyncio.Future[bool]]] = field(default_factory=list)
     outcomes: list[tuple[Outcome, asyncio.Future[None] | None]] = field(default_factory=list)
     withheld: list[tuple[int, int]] = field(default_factory=list)
+    meanwhile: list[tuple[asyncio.Future[bool], Callable[[], None]]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.tokens or self.outcomes or self.withheld)
 
+    def pass_time(self) -> None:
+        """Do what those who wait for their tokens have to do meanwhile, one after the other, and once."""
+        waiting, self.meanwhile = self.meanwhile, []
+        for answer, work in waiting:
+            if not answer.done():
+                work()
+
     def parted(self) -> tuple[_Group, _Group]:
         """Part what mostly comes as is foreseen from what nobody foresees: who left, and what a server said."""
-        plain, odd = _Group(tokens=self.tokens), _Group(withheld=self.withheld)
+        plain, odd = _Group(tokens=self.tokens, meanwhile=self.meanwhile), _Group(withheld=self.withheld)
         for outcome, done in self.outcomes:
             (plain if outcome.is_plain else odd).outcomes.append((outcome, done))
         return plain, odd
@@ -90,10 +98,15 @@ class Committer:
         self._wanted, self._urgent = asyncio.Event(), asyncio.Event()
         self._closing = False
 
-    def token(self, token: Token) -> asyncio.Future[bool]:
-        """Ask whether the dot may follow: True, once the token is durable. It raises when that cannot be written."""
+    def token(self, token: Token, meanwhile: Callable[[], None] | None = None) -> asyncio.Future[bool]:
+        """Ask whether the dot may follow: True, once the token is durable. It raises when that cannot be written.
+
+        `meanwhile` is called once the question is on its way to disk, unless that fails. It must not raise.
+        """
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._next.tokens.append((token, answer))
+        if meanwhile is not None:
+            self._next.meanwhile.append((answer, meanwhile))
         self._hurry()
         return answer
 
@@ -194,6 +207,7 @@ class Committer:
             self._stuck.extend(group.outcomes)
             self._next.withheld[:0] = group.withheld
             return not away
+        group.pass_time()
         for token, answer in group.tokens:
             _resolve(answer, token.id in granted)
         for _, done in group.outcomes:
@@ -210,7 +224,7 @@ class Committer:
             await self.writer.run(partial(self._in_one, odd))
         if not plain:
             return set()
-        foreseen = await self.writer.attempt(partial(self._in_one, plain))
+        foreseen = await self.writer.attempt(partial(self._in_one, plain), plain.pass_time)
         return foreseen[0] if foreseen is not None else await self.writer.run(partial(self._in_one, plain))
 
     async def _in_one(self, group: _Group, tx: Transaction) -> set[int]:

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -91,15 +91,18 @@ class Executor:
         """Return a plan without statements."""
         return Plan(self._engine.dialect)
 
-    async def run(self, plan: Plan) -> list[Any] | None:
+    async def run(self, plan: Plan, sent: Callable[[], None] | None = None) -> list[Any] | None:
         """Run a plan, and return what its last statement found; None where it came otherwise and nothing was done.
 
-        Raises what SQLAlchemy would raise, and ExecutorGone. It must not be cancelled before the answer is here.
+        `sent` is called when the plan is on its way, before the answer can be here. Raises what SQLAlchemy would raise, and ExecutorGone. It must not be cancelled before the answer is here.
         """
         if self._line is None or self._line.ended:
             await self._start()
         assert self._line is not None  # noqa: S101 -- it was just made
-        answer: Answer = await self._line.ask(plan.statements)
+        asked = self._line.ask(plan.statements)
+        if sent is not None:
+            asyncio.get_running_loop().call_soon(sent)
+        answer: Answer = await asked
         if isinstance(answer, BaseException):
             base = self._engine.dialect.loaded_dbapi.Error
             raise DBAPIError.instance("a transaction", None, answer, base, dialect=self._engine.dialect) from answer

@@ -67,10 +67,12 @@ class Writer:
             with self._store.outage.watched():
                 return await self._run(work)
 
-    async def attempt(self, work: Callable[[Plan], Coroutine[Any, Any, T]]) -> tuple[T, list[Any]] | None:
+    async def attempt(
+        self, work: Callable[[Plan], Coroutine[Any, Any, T]], sent: Callable[[], None] | None = None
+    ) -> tuple[T, list[Any]] | None:
         """Have a transaction run as `work` foresees it; return its answer, and the rows that its last statement found.
 
-        None where something came between, and nothing was done: `run` does the same work whatever comes. Raises
+        `sent` is called when it is on its way. None where something came between, and nothing was done: `run` does the same work whatever comes. Raises
         DatabaseAway as `run` does, also where nobody knows whether it is on disk. A cancellation waits for the end.
         """
         plan = self._executor.plan()
@@ -80,12 +82,12 @@ class Writer:
             return None
         async with self._store.turn():
             with self._store.outage.watched(), away():
-                rows = await self._ended(asyncio.ensure_future(self._executed(plan)))
+                rows = await self._ended(asyncio.ensure_future(self._executed(plan, sent)))
         return None if rows is None else (answer, plan.read(rows))
 
-    async def _executed(self, plan: Plan) -> list[Any] | None:
+    async def _executed(self, plan: Plan, sent: Callable[[], None] | None) -> list[Any] | None:
         try:
-            return await self._executor.run(plan)
+            return await self._executor.run(plan, sent)
         except ExecutorGone as error:
             raise DatabaseAway(f"The database was not heard: {error}.", remedy="Nothing: it starts anew.") from error
 
