@@ -14,6 +14,7 @@ from campaign.actions import braking
 from campaign.actions.committing import Outcome
 from campaign.actions.desk import Desk, Made
 from campaign.actions.filling import Filled
+from campaign.actions.hanging import NOT_YET, Line
 from campaign.actions.lanes import Lane
 from campaign.actions.outcomes import failed, outcome_of, refused, undotted
 from campaign.domain.delivery import TOKEN_LIFE, Event
@@ -52,22 +53,26 @@ class Carrier:
         self._loop = asyncio.get_running_loop()
         self._conversation: Conversation | None = None
         self._ahead: Made | None = None
+        self._line = Line(lane.share)
 
     async def run(self) -> None:
         """Carry letters until there are no more, or the lane closes; what is in hand then is the other lanes'."""
-        clock = self._kit.clock
+        clock, hanging, line = self._kit.clock, self._desk.hanging, self._line
+        hanging.join(line)
         try:
             while (made := self._taken() or await self._desk.next(self._lane)) is not None:
                 letter, began = made.letter, clock.monotonic()
+                line.domain, line.since = letter.domain, began
                 try:
                     await self._carry(made)
                 except Exception as error:  # noqa: BLE001 -- one letter must not take the others at the dot with it
                     _log.exception("letter_failed", delivery=letter.id, error=str(error))
                     await self._committer.settle(failed(self._kit, letter))
-                self._lane.share.spent(clock.monotonic() - began)
+                hanging.arrived(line, clock.monotonic() - began)
                 self._backlog.landed(letter)
                 self._lane.landed(letter.domain)
         finally:
+            hanging.leave(line)
             await self._hang_up()
 
     async def _hang_up(self) -> None:
@@ -86,7 +91,7 @@ class Carrier:
         if self._lane.closed or self._lane.manners.holds(letter.domain):
             if self._engaged:  # the server waits for this one, and must not be sent another
                 await self._hang_up()
-            self._desk.give_back(letter)
+            self._give_back(letter)
         elif not self._engaged and self._too_late(letter):
             return  # it may have been made, and have waited, for long; one that is proposed was so a moment ago
         elif filled is not None:
@@ -99,14 +104,18 @@ class Carrier:
             else:
                 await self._carry(fresh)
 
+    def _give_back(self, letter: Claimed) -> None:
+        self._line.domain = None  # nothing was learned of it
+        self._desk.give_back(letter)
+
     @property
     def _engaged(self) -> bool:
         """Whether the letter in hand is proposed already."""
         return self._conversation is not None and self._conversation.engaged and self._conversation.usable
 
     def _look_ahead(self) -> None:
-        """Take the next letter, which may go to the relay with this one's dot."""
-        if self._ahead is None and not self._lane.closed:
+        """Take the next letter, which may go to the relay with this one's dot; none waits behind one that hangs."""
+        if self._ahead is None and not self._lane.closed and not self._desk.hanging.hangs(self._line.domain):
             self._ahead = self._desk.next_at_once(self._lane)
 
     def _upcoming(self) -> tuple[Envelope, bytes] | None:
@@ -134,10 +143,13 @@ class Carrier:
             if conversation.usable and self._is_fresh(conversation):
                 return conversation
             await self._hang_up()
+        self._line.since = NOT_YET  # a relay that is slow to let us in says nothing of the domain
         try:
             self._conversation = await self._lane.transport.open()
         except TransportFault as error:
             await self._lane.fault(error.answer)
+        finally:
+            self._line.since = self._kit.clock.monotonic()
         return self._conversation
 
     def _is_fresh(self, conversation: Conversation, letters: int = 0) -> bool:
@@ -149,7 +161,7 @@ class Carrier:
         """Hand one letter over and write down how it ended."""
         conversation = self._conversation if self._engaged else await self._connected()
         if conversation is None:
-            self._desk.give_back(letter)
+            self._give_back(letter)
             return
         tokenless = False
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from campaign.actions.backlog import Backlog
 from campaign.actions.breaking import Breakers
 from campaign.actions.committing import Committer
 from campaign.actions.filling import Filled, Filling
+from campaign.actions.hanging import Hanging
 from campaign.actions.kit import Kit
 from campaign.actions.lanes import Lane
 from campaign.store.claims import Claimed
@@ -50,7 +51,7 @@ class Desk:
     def __init__(self, kit: Kit, committer: Committer, filling: Filling, backlog: Backlog, breakers: Breakers) -> None:
         """Take letters from `backlog`, make them with `filling`; `committer` and `breakers` hear how they end."""
         self.kit, self.committer, self.filling, self.backlog = kit, committer, filling, backlog
-        self.breakers = breakers
+        self.breakers, self.hanging = breakers, Hanging(backlog, kit.clock.monotonic)
         self._pile: deque[Made | Unsigned] = deque()
         self._low = _AHEAD if filling.signing else 0
 
@@ -61,7 +62,7 @@ class Desk:
                 if self.backlog.closed and not self.held:
                     return None
                 await lane.glance()
-            elif (made := self.next_at_once(lane)) is not None:
+            elif (made := self.next_at_once(lane) or self._bold(lane)) is not None:
                 return made
             elif self._pile and not lane.choosy:
                 return await self._signed(lane)
@@ -101,10 +102,30 @@ class Desk:
             if lane.allows(piled.letter.domain):
                 del self._pile[number]
                 return piled if isinstance(piled, Made) else Made(piled.letter, None)
-        letter = self.backlog.take(lane.allows)
+        hanging = self.hanging
+        both = (lambda domain: lane.allows(domain) and hanging.allows(domain)) if hanging.wary else lane.allows
+        letter = self._letter(both)
         if letter is None:
             lane.stick(starving=bool(self.held))
             return None
+        return self._at_once(letter)
+
+    def _bold(self, lane: Lane) -> Made | None:
+        """Take a letter for a connection that has none, although nothing is known of its domain yet."""
+        if self._pile or lane.choosy or not self.hanging.wary or (letter := self._letter(self.hanging.allows)) is None:
+            return None
+        lane.took(letter.domain)
+        return self._at_once(letter)
+
+    def _letter(self, allows: Callable[[str], bool] | None) -> Claimed | None:
+        """Take the next letter that is allowed; where domains hang, note whether there is one to another."""
+        letter = self.backlog.take(allows)
+        if self.hanging.wary:
+            self.hanging.chose(letter and letter.domain)
+        return letter
+
+    def _at_once(self, letter: Claimed) -> Made:
+        """Make a letter by itself if that needs no waiting."""
         quick = self.filling.signing is None and letter.valid_until > self.kit.clock.now()
         return Made(letter, self._made(letter) if quick else None)
 
@@ -125,6 +146,13 @@ class Desk:
                 self._pile.remove(made)
                 self.committer.let_go(made.letter.id, made.letter.claim_no)
                 self.backlog.landed(made.letter)
+
+    def step_back(self, domains: Container[str]) -> None:
+        """Lay letters to these domains that are made ahead back among those that wait."""
+        for made in [made for made in self._pile if made.letter.domain in domains][::-1]:
+            self._pile.remove(made)
+            self.backlog.give_back(made.letter)
+            self.backlog.landed(made.letter)
 
     @property
     def held(self) -> int:
@@ -153,7 +181,8 @@ class Desk:
         """Take a few letters, made where that needs no waiting; those whose signatures take long are being signed."""
         some: list[Made] = []
         now = self.kit.clock.now()
-        while len(some) < _AT_ONCE and (letter := self.backlog.take()) is not None:
+        allows = self.hanging.allows_ahead if self.hanging.wary else None
+        while len(some) < _AT_ONCE and (letter := self._letter(allows)) is not None:
             some.append(Made(letter, self._made(letter) if letter.valid_until > now else None))
         signing = self.filling.signing
         if signing is None or not some:

@@ -58,7 +58,8 @@ class Sender:
                         group.create_task(Carrier(desk, lane).run())
 
             opened(lanes)
-            beside = [group.create_task(drain.watch(opened)), group.create_task(drain.pacer.run())]
+            watches = (drain.watch(opened), drain.pacer.run(), desk.hanging.watch(desk.step_back))
+            beside = [group.create_task(watch) for watch in watches]
             taken = await Feeder(desk, drain, self._owner).run()
             for task in beside:
                 task.cancel()

@@ -31,10 +31,17 @@ SLOW, QUICK = "slow.example.org", "quick.example.org"
 
 
 async def a_sending_kit(
-    store: Store, home: Path, server: FaultServer, people: dict[str, int], domains: Domains | None = None
+    store: Store,
+    home: Path,
+    server: FaultServer,
+    people: dict[str, int],
+    domains: Domains | None = None,
+    *,
+    connections: int = 4,
 ) -> Kit:
-    """A kit with one relay of four connections, and an edition that goes to so many people on each domain, in turn."""
-    kit = a_kit(store, SystemClock(), home, [a_relay("main", server)], domains=domains or Domains())
+    """A kit with one relay, and an edition that goes to so many people on each domain, in turn."""
+    relay = a_relay("main", server, connections=connections)
+    kit = a_kit(store, SystemClock(), home, [relay], domains=domains or Domains())
     names = [domain for domain, count in people.items() for _ in range(count)]
     await some_readers(kit, [Reader(number, domain=domain) for number, domain in enumerate(names, 1)])
     await publishing.import_starters(kit)

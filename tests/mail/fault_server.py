@@ -84,10 +84,18 @@ class FaultServer:
         await self._listener.__aexit__(None, None, None)
 
     async def until(self, enough: Callable[[], bool]) -> None:
-        """Wait until the letters that were taken are enough."""
+        """Wait until the letters that were proposed or taken are enough."""
         while not enough():
             await self._news.wait()
             self._news.clear()
+
+    def hang_up(self) -> None:
+        """End every connection that hangs, now and from now on."""
+        self._over.set()
+
+    def proposed(self, domain: str) -> int:
+        """How many letters to a domain it was asked to take."""
+        return sum(line.startswith(b"RCPT") and f"@{domain}>".encode() in line for line in self.commands)
 
     @property
     def verbs(self) -> list[str]:
@@ -116,6 +124,7 @@ class FaultServer:
                     await self._act(writer, "mail", say("250 2.1.0 Ok"))
                 case "RCPT":
                     domain = line[line.rindex(b"@") + 1 : line.rindex(b">")].decode()
+                    self._news.set()
                     said = await self._act(writer, "rcpt", say("250 2.1.5 Ok"), self.rcpt_to.get(domain))
                     recipients += said.startswith(b"2")
                 case "DATA":
