@@ -94,7 +94,8 @@ class Executor:
     async def run(self, plan: Plan, sent: Callable[[], None] | None = None) -> list[Any] | None:
         """Run a plan, and return what its last statement found; None where it came otherwise and nothing was done.
 
-        `sent` is called when the plan is on its way, before the answer can be here. Raises what SQLAlchemy would raise, and ExecutorGone. It must not be cancelled before the answer is here.
+        `sent` is called when the plan is on its way, before the answer can be here. Raises what SQLAlchemy would raise,
+        and ExecutorGone. It must not be cancelled before the answer is here.
         """
         if self._line is None or self._line.ended:
             await self._start()

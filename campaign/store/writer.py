@@ -72,8 +72,9 @@ class Writer:
     ) -> tuple[T, list[Any]] | None:
         """Have a transaction run as `work` foresees it; return its answer, and the rows that its last statement found.
 
-        `sent` is called when it is on its way. None where something came between, and nothing was done: `run` does the same work whatever comes. Raises
-        DatabaseAway as `run` does, also where nobody knows whether it is on disk. A cancellation waits for the end.
+        `sent` is called when it is on its way. None where something came between, and nothing was done: `run` does the
+        same work whatever comes. Raises DatabaseAway as `run` does, also where nobody knows whether it is on disk. A
+        cancellation waits for the end.
         """
         plan = self._executor.plan()
         try:

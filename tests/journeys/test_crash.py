@@ -40,7 +40,7 @@ def nothing_failed() -> Iterator[Score]:
 def test_a_daemon_that_is_killed_loses_and_doubles_nothing(
     database: str, policy: str, daemons: int, faults: float
 ) -> None:
-    plan = kills.Plan(database, policy, 200, 3, daemons, faults, slow=0.15 * daemons, longest=0.3, seed=11)
+    plan = kills.Plan(database, policy, 200, 3, daemons, faults, slow=0.4 * daemons, longest=0.3, seed=11)
     with nothing_failed() as score:
         kills.prove(plan, score)
 
