@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from select import select as ready
@@ -61,10 +61,24 @@ class Cost:
 
 
 def peak(pid: int) -> float:
-    """Return how many megabytes a living process has had in memory at most, and 0 for one that has ended.
+    """Return how many megabytes a living process and those that it started have had in memory at most, each by itself.
 
-    What `wait4` tells of it would be no less than the peak of whoever started it (see `man getrusage`).
+    It is 0 for one that has ended. What `wait4` tells would be no less than the peak of whoever started it (see `man
+    getrusage`).
     """
+    return sum(_peak(one) for one in _family(pid))
+
+
+def _family(pid: int) -> Iterator[int]:
+    """Yield a process and all that it started, as far as they live."""
+    with suppress(OSError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        yield pid
+        for child in children:
+            yield from _family(int(child))
+
+
+def _peak(pid: int) -> float:
     try:
         found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
     except OSError:
@@ -73,9 +87,12 @@ def peak(pid: int) -> float:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return how many seconds of CPU a living process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Return how many seconds of CPU a living process and those that it started have used."""
+    used = 0
+    for one in _family(pid):
+        fields = Path(f"/proc/{one}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        used += int(fields[11]) + int(fields[12])
+    return used / os.sysconf("SC_CLK_TCK")
 
 
 def _peak_until_it_ends(pid: int) -> float:

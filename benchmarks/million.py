@@ -6,7 +6,6 @@ It sends some thousand letters at the beginning, in the middle and at the end of
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import subprocess
 import time
@@ -18,7 +17,7 @@ from typing import Final, Self
 
 from sqlalchemy import func, select, update
 
-from benchmarks.installation import Installation, peak
+from benchmarks.installation import Installation, cpu_seconds, peak
 from benchmarks.sink import Sink, sink
 from campaign.domain.delivery import State
 from campaign.store import waves
@@ -29,7 +28,6 @@ SENT: Final = 5_000
 _WARM: Final = 1_000
 _LOOK: Final = 0.05
 _STARTS: Final = 5
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(slots=True)
@@ -71,9 +69,9 @@ async def _pass_over(place: Installation, last: int) -> None:
 def _send_some(place: Installation, relay: Sink, found: Sending, letters: int) -> None:
     with _daemon(place, relay) as running, _Events(place) as events:
         events.wait(min(_WARM, letters), running)
-        before, cpu = events.count(), _cpu(running.pid)
+        before, cpu = events.count(), cpu_seconds(running.pid)
         events.wait(letters, running)
-        found.microseconds.append(1e6 * (_cpu(running.pid) - cpu) / (events.count() - before))
+        found.microseconds.append(1e6 * (cpu_seconds(running.pid) - cpu) / (events.count() - before))
         found.memory = max(found.memory, peak(running.pid))
 
 
@@ -132,8 +130,3 @@ class _Events:
         asked = select(func.count()).where(delivery_events.c.to_state == state)
         async with self._tools.store.read() as tx:
             return int((await tx.execute(asked)).scalar_one())
-
-
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS

@@ -26,7 +26,7 @@ from campaign.store.writer import Writer
 
 _T = TypeVar("_T")
 _log = get_log()
-_IDLE: Final = 3
+_IDLE: Final = 5
 """So many turns of the event loop without another token say that no more will come at once."""
 _UNHURRIED: Final = 0.02
 """Seconds in which outcomes that nobody waits for may wait for a token to go with."""
@@ -71,7 +71,8 @@ class _Group:
 
     def pass_time(self) -> None:
         """Do what those who wait for their tokens have to do meanwhile, one after the other, and once."""
-        waiting, self.meanwhile = self.meanwhile, []
+        waiting = list(self.meanwhile)
+        self.meanwhile.clear()
         for answer, work in waiting:
             if not answer.done():
                 work()
@@ -172,9 +173,9 @@ class Committer:
     async def _gather(self) -> None:
         """Let others join the group: those whose answers are being read, and a while where nobody waits for it at all.
 
-        The database's thread needs Python's lock between its statements, and would wait for it as long as this thread
-        has work. So a group goes when the connections have come to rest, and they all rest until it is on disk: that is
-        faster than both at once, and a commit costs the same for one letter and for fifty.
+        A commit costs nearly the same for one letter and for fifty, and what is done for many letters at once is done
+        in half the time. So a group goes when the connections have come to rest; they all rest until it is on disk, and
+        their next letters are made meanwhile.
         """
         if not self._urgent.is_set():
             with suppress(TimeoutError):

@@ -127,7 +127,7 @@ class _Postgresql:
 
 
 def _is_wanted() -> bool:
-    """Say whether whoever asked still lives; the ledger has a way to go on without, and this is no part of it."""
+    """Say whether whoever asked still lives: nothing is written for a daemon that was killed meanwhile."""
     return os.getppid() == _PARENT
 
 

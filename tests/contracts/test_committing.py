@@ -84,3 +84,32 @@ async def test_a_session_that_dies_costs_its_tokens_and_no_outcome(kit: Kit) -> 
     found = await states(kit)
     assert [found[one.id], found[two.id], found[three.id]] == [State.ACCEPTED, State.CLAIMED, State.OFFERED]
     assert await replayed(kit) == found
+
+
+async def test_what_is_done_meanwhile_is_done_before_the_answer_and_for_those_who_wait(kit: Kit) -> None:
+    one, two, *_ = await claim(kit, await a_sending_edition(kit))
+    heard: list[str] = []
+    async with a_committer(kit) as committer:
+        waits = committer.token(token(one), lambda: heard.append("meanwhile"))
+        gone = committer.token(token(two), lambda: heard.append("for nobody"))
+        gone.cancel()
+        waits.add_done_callback(lambda _: heard.append("answer"))
+        assert await asyncio.wait_for(waits, 10)
+        assert heard == ["meanwhile", "answer"]
+
+
+async def test_what_nobody_foresees_is_written_before_the_rest_of_its_group(kit: Kit) -> None:
+    one, two, three, four, *_ = await claim(kit, await a_sending_edition(kit))
+    now = kit.clock.now()
+    async with a_committer(kit) as committer:
+        assert await asyncio.gather(*(committer.token(token(one)) for one in (one, two, three))) == [True] * 3
+        said = Outcome(Event.REFUSE, one.id, one.claim_no, Cause(now, 550, "5.1.1", "no_mailbox", "Who?"), b"key")
+        committer.note(Outcome(Event.ACCEPT, two.id, two.claim_no, Cause(now, 250)))
+        committer.note(said)
+        committer.let_go(four.id, four.claim_no)
+        await asyncio.wait_for(committer.written(), 10)
+    found = await states(kit)
+    ends = [State.REFUSED, State.ACCEPTED, State.OFFERED, State.QUEUED]
+    assert [found[letter.id] for letter in (one, two, three, four)] == ends
+    assert (await last_events(kit, 1)) == [(two.id, State.ACCEPTED)]
+    assert await replayed(kit) == found
