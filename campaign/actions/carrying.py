@@ -130,10 +130,12 @@ class Carrier:
         now = self._kit.clock.now()
         if letter.valid_until > now:
             return False
+        self._line.domain = None  # nobody was asked about it
         self._committer.note(Outcome(Event.EXPIRE, letter.id, letter.claim_no, Cause(now, reason="too late")))
         return True
 
     async def _refuse(self, letter: Claimed, error: LetterRefused) -> None:
+        self._line.domain = None  # see above
         _log.warning("letter_refused", delivery=letter.id, edition=letter.edition_id, error=str(error))
         await self._committer.settle(refused(letter, self._kit.clock.now(), "render", str(error)))
 

@@ -75,7 +75,10 @@ class _Group:
         self.meanwhile.clear()
         for answer, work in waiting:
             if not answer.done():
-                work()
+                try:
+                    work()
+                except Exception as error:  # noqa: BLE001 -- the tokens of all others are on their way
+                    _log.exception("meanwhile_failed", error=str(error))
 
     def parted(self) -> tuple[_Group, _Group]:
         """Part what mostly comes as is foreseen from what nobody foresees: who left, and what a server said."""
@@ -102,7 +105,7 @@ class Committer:
     def token(self, token: Token, meanwhile: Callable[[], None] | None = None) -> asyncio.Future[bool]:
         """Ask whether the dot may follow: True, once the token is durable. It raises when that cannot be written.
 
-        `meanwhile` is called once the question is on its way to disk, unless that fails. It must not raise.
+        `meanwhile` is called once the question is on its way to disk, unless that fails. What it raises is logged.
         """
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._next.tokens.append((token, answer))

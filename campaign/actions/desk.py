@@ -119,9 +119,11 @@ class Desk:
 
     def _letter(self, allows: Callable[[str], bool] | None) -> Claimed | None:
         """Take the next letter that is allowed; where domains hang, note whether there is one to another."""
+        if not self.hanging.wary:
+            return self.backlog.take(allows)
+        self.hanging.count()
         letter = self.backlog.take(allows)
-        if self.hanging.wary:
-            self.hanging.chose(letter and letter.domain)
+        self.hanging.chose(letter and letter.domain)
         return letter
 
     def _at_once(self, letter: Claimed) -> Made:

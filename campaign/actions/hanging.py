@@ -63,6 +63,8 @@ class Hanging:
         self.wary = True
         """Whether it has to be asked before a letter sets out: some domain hangs or is not known."""
         self._alone_since: float | None = None
+        self._in_the_air = 0, 0
+        """To slow domains and to dead ones, as counted last."""
 
     def join(self, line: Line) -> None:
         """Watch one more connection."""
@@ -78,12 +80,17 @@ class Hanging:
 
     def allows(self, domain: str) -> bool:
         """Say whether a letter to this domain may set out now."""
-        hanging, lines = self._dead if domain in self._dead else self._slow, len(self._lines)
-        if domain not in hanging:
+        dead, lines = domain in self._dead, len(self._lines)
+        if not self.hangs(domain):
             return domain in self._known or self._backlog.flying(domain) < lines - lines // _RESERVE
         if self._alone_since is not None and self._seconds() - self._alone_since >= _PATIENCE:
-            return self._flying(self._dead | self._slow) < lines - lines // _RESERVE
-        return not self._backlog.flying(domain) and self._flying(hanging) < max(1, lines // _PART)
+            return sum(self._in_the_air) < lines - lines // _RESERVE
+        return not self._backlog.flying(domain) and self._in_the_air[dead] < max(1, lines // _PART)
+
+    def count(self) -> None:
+        """Count the letters in the air to domains that hang, once for a choice among many; `allows` goes by it."""
+        flying = self._backlog.flying
+        self._in_the_air = sum(map(flying, self._slow)), sum(map(flying, self._dead))
 
     def allows_ahead(self, domain: str) -> bool:
         """Say the same of a letter that would be laid ready behind another; of domains not known yet one is enough."""
@@ -127,7 +134,8 @@ class Hanging:
         late = {line.domain for line in self._lines if line.domain and line.since + line.patience < newest[line.share]}
         new = {domain for domain in late if not self.hangs(domain)}
         self._dead |= new
-        self.wary = bool(self._dead or self._slow) or not self._known.issuperset(self._backlog.names)
+        strange = not self._known or not self._known.issuperset(self._backlog.names)
+        self.wary = strange or bool(self._dead or self._slow)
         if not self.wary:
             self._alone_since = None
         return new
@@ -138,6 +146,3 @@ class Hanging:
             await asyncio.sleep(_LOOK)
             if new := self.look():
                 step_back(new)
-
-    def _flying(self, domains: set[str]) -> int:
-        return sum(self._backlog.flying(domain) for domain in domains)

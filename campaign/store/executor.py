@@ -143,15 +143,17 @@ def _frames(line: socket.socket) -> Iterator[Any]:
 
 
 def main() -> None:
-    """Answer each transaction. After an error the next one begins with a new connection."""
+    """Answer first how to come to the database, then each transaction; after an error on a new connection."""
     for one in (signal.SIGINT, signal.SIGTERM):  # whoever started this program says when it ends, by hanging up
         signal.signal(one, signal.SIG_IGN)
     line = socket.socket(fileno=int(sys.argv[1]))
     frames = _frames(line)
     opening: Opening | None = next(frames, None)
+    if opening is None:
+        return
+    line.sendall(framed(None))
     connection: _Connection | None = None
     for statements in frames:
-        assert opening is not None  # noqa: S101 -- it is the first frame
         answer: Answer
         try:
             connection = connection or (_Sqlite(opening) if opening.sqlite else _Postgresql(opening))

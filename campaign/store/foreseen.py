@@ -24,13 +24,17 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 import campaign
+from campaign.logs import get_log
 from campaign.store import straight
 from campaign.store.drivers import opening
 from campaign.store.executor import LENGTH, Answer, Earlier, Foreseen, framed
 from campaign.store.straight import Found
 
+_log = get_log()
 _PROGRAM: Final = "from campaign.store.executor import main; main()"
 """Not run as a module: its classes would be others then than those that come over the line."""
+_PATIENCE: Final = 60.0
+"""Seconds until the program is started again where it could not be; meanwhile all runs in the thread."""
 _LAST_WORDS: Final = 5.0
 """Seconds that the program may take to end once the line to it is closed."""
 
@@ -86,6 +90,8 @@ class Executor:
         self._engine = engine
         self._line: _Line | None = None
         self._child: subprocess.Popen[bytes] | None = None
+        self._starting = asyncio.Lock()
+        self._not_before = float("-inf")
 
     def plan(self) -> Plan:
         """Return a plan without statements."""
@@ -97,10 +103,9 @@ class Executor:
         `sent` is called when the plan is on its way, before the answer can be here. Raises what SQLAlchemy would raise,
         and ExecutorGone. It must not be cancelled before the answer is here.
         """
-        if self._line is None or self._line.ended:
-            await self._start()
-        assert self._line is not None  # noqa: S101 -- it was just made
-        asked = self._line.ask(plan.statements)
+        if (line := await self._living()) is None:
+            return None
+        asked = line.ask(plan.statements)
         if sent is not None:
             asyncio.get_running_loop().call_soon(sent)
         answer: Answer = await asked
@@ -122,11 +127,30 @@ class Executor:
                 child.kill()
                 await asyncio.to_thread(child.wait)
 
+    async def _living(self) -> _Line | None:
+        """Return the line to the program, started if need be; None where it does not start, for a while."""
+        if self._line is not None and not self._line.ended:
+            return self._line
+        async with self._starting:  # whoever else would start one meanwhile takes it for the old one
+            if (self._line is None or self._line.ended) and self._seconds() >= self._not_before:
+                await self.close()
+                try:
+                    await self._start()
+                except (OSError, ExecutorGone) as error:
+                    self._not_before = self._seconds() + _PATIENCE
+                    _log.warning("executor_not_started", error=str(error))
+                    await self.close()
+            return self._line
+
     async def _start(self) -> None:
-        await self.close()
         self._child, end = _program()
-        _, self._line = await asyncio.get_running_loop().create_connection(_Line, sock=end)
-        self._line.tell(opening(self._engine))
+        _, line = await asyncio.get_running_loop().create_connection(_Line, sock=end)
+        await line.ask(opening(self._engine))
+        self._line = line
+
+    @staticmethod
+    def _seconds() -> float:
+        return asyncio.get_running_loop().time()
 
 
 def _program() -> tuple[subprocess.Popen[bytes], socket.socket]:
@@ -135,10 +159,17 @@ def _program() -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours.setblocking(False)
     with theirs:
         command = [sys.executable, "-s", "-P", "-c", _PROGRAM, str(theirs.fileno())]
-        home = {"PYTHONPATH": str(Path(campaign.__file__).parent.parent)}
-        child = subprocess.Popen(  # noqa: S603 -- our own words
-            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={**os.environ, **home}
-        )
+        places = os.pathsep.join([str(Path(campaign.__file__).parent.parent), *filter(None, sys.path)])
+        try:
+            child = subprocess.Popen(  # noqa: S603 -- our own words
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": places},
+            )
+        except OSError:
+            ours.close()
+            raise
     return child, ours
 
 
@@ -154,14 +185,14 @@ class _Line(asyncio.Protocol):
     def ended(self) -> bool:
         return self._transport is None or self._transport.is_closing()
 
-    def tell(self, what: Any) -> None:
-        if self._transport is not None:
-            self._transport.write(framed(what))
-
     def ask(self, what: Any) -> asyncio.Future[Any]:
+        words = framed(what)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._asked.append(answer)
-        self.tell(what)
+        if self._transport is None:
+            answer.set_exception(ExecutorGone())
+        else:
+            self._asked.append(answer)
+            self._transport.write(words)
         return answer
 
     def hang_up(self) -> None:

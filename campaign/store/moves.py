@@ -170,10 +170,15 @@ async def move_held(tx: Transaction, step: Step, held: Held, cause: Cause, only:
 
 
 async def _foresee(plan: Plan, shape: _Shape, rule: _Rule, given: Mapping[str, Any], held: Held) -> list[int]:
-    """Write down that all of them move, and what is appended then."""
-    dialect = plan.dialect.name
-    await straight.run(plan, _update_held(dialect, shape, rule, asking=False), given, len(held))
-    await straight.run(plan, append(dialect), given, len(held))
+    """Write down that all of them move, and what is appended then.
+
+    PostgreSQL hears all statements at once, so it must append nothing for a letter that does not move.
+    """
+    if is_sqlite(plan):
+        await straight.run(plan, _update_held("sqlite", shape, rule), given, len(held))
+        await straight.run(plan, append("sqlite"), given, len(held))
+    else:
+        await straight.run(plan, _move_and_append(shape, rule), given, len(held))
     return [one[0] for one in held]
 
 
@@ -190,7 +195,7 @@ def _name_held(step: Step, rule: _Rule) -> Any:
 
 
 @cache
-def _update_held(dialect: str, shape: _Shape, rule: _Rule, *, asking: bool = True) -> Any:
+def _update_held(dialect: str, shape: _Shape, rule: _Rule) -> Any:
     step = shape.step
     told = numbered(dialect, step.columns)
     changed: dict[str, Any] = {name: bindparam(f"new_{name}", type_=_D[name].type) for name in shape.columns}
@@ -198,7 +203,13 @@ def _update_held(dialect: str, shape: _Shape, rule: _Rule, *, asking: bool = Tru
     changed |= step.own.changes(told) if step.own else {}
     mine = and_(_D.id == told.c.id, _D.claim_no == told.c.no, _stands(step.origin), rule())
     moved = update(deliveries).where(mine).values(state=step.way[1], **changed)
-    return moved.returning(_D.id, _D.claim_no) if asking and dialect != "sqlite" else moved
+    return moved if dialect == "sqlite" else moved.returning(_D.id, _D.claim_no)
+
+
+@cache
+def _move_and_append(shape: _Shape, rule: _Rule) -> Any:
+    moved = _update_held("postgresql", shape, rule).cte("moved")
+    return append_from(select(moved.c.id, moved.c.claim_no)).inline()
 
 
 async def record(tx: Transaction, way: tuple[State, State], found: Any, cause: Cause) -> list[int]:

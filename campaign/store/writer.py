@@ -77,11 +77,11 @@ class Writer:
         cancellation waits for the end.
         """
         plan = self._executor.plan()
-        try:
-            answer = _driven(work(plan))
-        except NotForeseen:
-            return None
         async with self._store.turn():
+            try:
+                answer = _driven(work(plan))
+            except NotForeseen:
+                return None
             with self._store.outage.watched(), away():
                 rows = await self._ended(asyncio.ensure_future(self._executed(plan, sent)))
         return None if rows is None else (answer, plan.read(rows))

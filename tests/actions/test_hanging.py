@@ -16,7 +16,7 @@ from campaign.actions.hanging import NOT_YET, Hanging, Line
 from campaign.actions.sending import sender
 from campaign.actions.sharing import Share
 from campaign.store.engine import Store
-from campaign.store.ledger import Claimed
+from campaign.store.claims import Claimed
 from tests.actions.test_backlog import letter
 from tests.actions.test_lanes import EVERY, OK, SQLITE_ONLY
 from tests.actions.test_slowing import a_sending_kit
@@ -61,6 +61,7 @@ class Watched:
 
     def take(self) -> str | None:
         """Take the next letter as a connection does."""
+        self.hanging.count()
         taken = self.backlog.take(self.hanging.allows)
         self.hanging.chose(taken and taken.domain)
         return taken and taken.domain

@@ -186,3 +186,27 @@ async def test_whoever_is_cancelled_waits_for_the_end(kit: Kit, writer: Writer) 
 async def run(kit: Kit, statement: str) -> None:
     async with kit.store.begin() as tx:
         await tx.execute(text(statement))
+
+
+async def test_it_is_started_once_for_all_who_want_it_at_once(kit: Kit, writer: Writer) -> None:
+    letters = await claim(kit, await a_sending_edition(kit))
+    asked = [writer.attempt(partial(offer, kit, [one])) for one in letters]
+    assert await asyncio.wait_for(asyncio.gather(*asked), 4) == [({one.id}, []) for one in letters]
+
+
+async def test_where_it_cannot_be_started_all_is_left_to_the_thread(
+    kit: Kit, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [one, *_] = await claim(kit, await a_sending_edition(kit))
+    monkeypatch.setattr("campaign.store.foreseen._PROGRAM", "raise SystemExit(3)")
+    assert await writer.attempt(partial(offer, kit, [one])) is None
+    monkeypatch.setattr("campaign.store.foreseen._PROGRAM", "this is not looked at for a minute")
+    assert await writer.attempt(partial(offer, kit, [one])) is None
+    assert await writer.run(partial(offer, kit, [one])) == {one.id}
+
+
+async def test_letters_that_are_no_longer_there_are_not_foreseen(kit: Kit, writer: Writer) -> None:
+    [one, *_] = await claim(kit, await a_sending_edition(kit))
+    await writer.run(partial(offer, kit, [one]))
+    assert await writer.attempt(partial(accept, kit, [one, one._replace(id=one.id + 1_000)])) is None
+    assert await writer.attempt(partial(accept, kit, [one])) == ([one.id], [])

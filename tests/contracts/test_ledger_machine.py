@@ -14,7 +14,7 @@ from sqlalchemy import select, true
 from campaign.actions import recovering
 from campaign.actions.resolving import As
 from campaign.domain.delivery import Event, Policy
-from campaign.store import ledger, moves, recovery
+from campaign.store import claims, ledger, moves, recovery
 from campaign.store.engine import Transaction
 from campaign.store.moves import Cause, Held, Only, Step, move, move_held
 from campaign.store.schema.ledger import deliveries
@@ -123,7 +123,7 @@ STORIES_AND_FAULTS = [
     pytest.param(and_its_letters_go_on, recovery, "move", back_to_the_queue, id="a letter taken, and sent once more"),
     pytest.param(and_its_death_is_noticed, recovery, "move", back_to_the_queue, id="a dot that nobody doubts"),
     pytest.param(the_brake_is_pulled, ledger, "brake_is_off", true, id="a token under the brake"),
-    pytest.param(somebody_claims_under_the_brake, ledger, "brake_is_off", true, id="a claim under the brake"),
+    pytest.param(somebody_claims_under_the_brake, claims, "brake_is_off", true, id="a claim under the brake"),
     pytest.param(the_brake_is_pulled, ledger, "let_go", nothing, id="a letter that nobody hands back"),
     pytest.param(
         letters_fly_and_nothing_is_wrong, recovering, "DOT_PATIENCE", timedelta(-1), id="a doubt without a fault"
@@ -167,5 +167,5 @@ def test_a_broken_ledger_is_caught(
 
 def forget_statements() -> None:
     """Statements are built once, from whatever the rules are then."""
-    for built in (moves._append, moves._name_held, moves._update_held, ledger._claim):
+    for built in (moves.append, moves._name_held, moves._update_held, claims._due, claims._claim, claims._taken):
         built.cache_clear()
