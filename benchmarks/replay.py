@@ -54,10 +54,13 @@ class Story:
         self._count(before, after, event.reason)
 
     def _count(self, before: State, after: State, reason: str | None) -> None:
-        """Count attempts: each claim is one, and some ways back to the queue are free."""
+        """Count attempts: each claim is one, and some ways back to the queue are free.
+
+        Out of doubt a letter is sent again at its own charge, unless it became known late that no dot was written.
+        """
         if after is State.CLAIMED:
             self.least, self.most = self.least + 1, self.most + 1
-        if after is not State.QUEUED or before is State.IN_DOUBT:
+        if after is not State.QUEUED or (before is State.IN_DOUBT and reason not in _FREE):
             return
         if reason == Reason.BROKEN_OFF:
             self._drops += 1
