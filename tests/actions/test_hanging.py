@@ -15,8 +15,8 @@ from campaign.actions.backlog import Backlog
 from campaign.actions.hanging import NOT_YET, Hanging, Line
 from campaign.actions.sending import sender
 from campaign.actions.sharing import Share
-from campaign.store.engine import Store
 from campaign.store.claims import Claimed
+from campaign.store.engine import Store
 from tests.actions.test_backlog import letter
 from tests.actions.test_lanes import EVERY, OK, SQLITE_ONLY
 from tests.actions.test_slowing import a_sending_kit

@@ -109,8 +109,8 @@ async def test_a_token_that_is_on_disk_though_nobody_was_told_leaves_no_doubt(
     asked: list[int] = []
     real = Committer.token
 
-    async def token(self: Committer, wanted: Token) -> bool:
-        granted = await real(self, wanted)
+    async def token(self: Committer, wanted: Token, meanwhile: Any) -> bool:
+        granted = await real(self, wanted, meanwhile)
         asked.append(wanted.id)
         if len(asked) == 1:
             raise OSError("the line broke while it committed")
@@ -132,8 +132,8 @@ async def test_a_token_that_grew_old_while_its_worker_stood_still_writes_no_dot(
     asked: list[int] = []
     real = Committer.token
 
-    async def token(self: Committer, wanted: Token) -> bool:
-        granted = await real(self, wanted)
+    async def token(self: Committer, wanted: Token, meanwhile: Any) -> bool:
+        granted = await real(self, wanted, meanwhile)
         asked.append(wanted.id)
         if len(asked) == 1:
             clock.advance(TOKEN_LIFE + timedelta(seconds=1))
@@ -272,14 +272,16 @@ class Orphan(Relay):
 async def test_a_database_that_goes_away_ends_the_drain_and_charges_nobody(
     store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Writer.run
+    def cut_off(real: Any) -> Any:
+        async def tried(self: Writer, *work: Any) -> Any:
+            if relay.away:
+                raise DatabaseAway("It is gone.", remedy="Wait.")
+            return await real(self, *work)
 
-    async def run(self: Writer, work: Any) -> Any:
-        if relay.away:
-            raise DatabaseAway("It is gone.", remedy="Wait.")
-        return await real(self, work)
+        return tried
 
-    monkeypatch.setattr(Writer, "run", run)
+    monkeypatch.setattr(Writer, "run", cut_off(Writer.run))
+    monkeypatch.setattr(Writer, "attempt", cut_off(Writer.attempt))
     relay = Orphan(YES)
     kit = await a_sending_kit(store, home, relay, people=20)
     with capture_logs() as logs:
