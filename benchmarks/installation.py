@@ -61,12 +61,20 @@ class Cost:
 
 
 def peak(pid: int) -> float:
-    """Return how many megabytes a living process and those that it started have had in memory at most, each by itself.
+    """Return how many megabytes a living process has had in memory at most, and 0 for one that has ended.
 
-    It is 0 for one that has ended. What `wait4` tells would be no less than the peak of whoever started it (see `man
-    getrusage`).
+    What `wait4` tells of it would be no less than the peak of whoever started it (see `man getrusage`).
     """
-    return sum(_peak(one) for one in _family(pid))
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
+    except OSError:
+        return 0.0
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def peak_together(pid: int) -> float:
+    """Return the same of a living process and all that it started, each at its own peak."""
+    return sum(peak(one) for one in _family(pid))
 
 
 def _family(pid: int) -> Iterator[int]:
@@ -76,14 +84,6 @@ def _family(pid: int) -> Iterator[int]:
         yield pid
         for child in children:
             yield from _family(int(child))
-
-
-def _peak(pid: int) -> float:
-    try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
-    except OSError:
-        return 0.0
-    return int(found[1]) / 1024 if found else 0.0
 
 
 def cpu_seconds(pid: int) -> float:

@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from sqlalchemy import func, select, update
 
-from benchmarks.installation import Installation, cpu_seconds, peak
+from benchmarks.installation import Installation, cpu_seconds, peak, peak_together
 from benchmarks.sink import Sink, sink
 from campaign.domain.delivery import State
 from campaign.store import waves
@@ -36,6 +36,8 @@ class Sending:
 
     microseconds: list[float] = field(default_factory=list)
     memory: float = 0.0
+    together: float = 0.0
+    """The daemon's megabytes at most; and those of the programs that it started, too."""
     starts: list[float] = field(default_factory=list)
 
     @property
@@ -73,6 +75,7 @@ def _send_some(place: Installation, relay: Sink, found: Sending, letters: int) -
         events.wait(letters, running)
         found.microseconds.append(1e6 * (cpu_seconds(running.pid) - cpu) / (events.count() - before))
         found.memory = max(found.memory, peak(running.pid))
+        found.together = max(found.together, peak_together(running.pid))
 
 
 def _start_again(place: Installation, relay: Sink) -> float:

@@ -143,6 +143,7 @@ def _send(score: Score, place: Installation, database: str, letters: int) -> Non
     print(f"       µs of CPU a letter: {shown} (of {_FEW:,}: {statistics.median(few.microseconds):.0f})", flush=True)
     score.at_most(f"times the work for a letter, at the dearest place, of one among {_FEW:,}", work, 1.15)
     score.at_most("megabytes of the daemon at most", many.memory, 150)
+    print(f"       {many.together:,.0f} MB with the programs that it started, each at its most", flush=True)
     score.at_most(f"megabytes more than with {_SOME:,} letters", many.memory - some.memory, 32)
     score.at_most("seconds after kill -9 until the next claim (median of 5)", many.ready, 2.0)
 

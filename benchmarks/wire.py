@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from sqlalchemy import func, select
 
 from benchmarks.audit import Rates, Score
-from benchmarks.installation import DATABASES, Installation, fill_list, installation, peak
+from benchmarks.installation import DATABASES, Installation, fill_list, installation, peak_together
 from benchmarks.letters import DIGEST
 from benchmarks.sink import Sink, sink, source
 from campaign.actions import campaigning, planning
@@ -119,7 +119,7 @@ def _run(place: Installation) -> tuple[float, float]:
     """Let a daemon send what is due; return its seconds of CPU and its megabytes at most."""
     daemon, memory = place.start("--until-idle"), 0.0
     while not (ended := os.wait4(daemon.pid, os.WNOHANG))[0]:
-        memory = max(memory, peak(daemon.pid))
+        memory = max(memory, peak_together(daemon.pid))
         time.sleep(_GLANCE)
     daemon.returncode = os.waitstatus_to_exitcode(ended[1])
     if daemon.returncode:
