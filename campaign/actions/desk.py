@@ -22,7 +22,7 @@ from campaign.actions.lanes import Lane
 from campaign.store.claims import Claimed
 
 _AT_ONCE: Final = 16
-_AHEAD: Final = 2 * _AT_ONCE
+_AHEAD: Final = 8 * _AT_ONCE
 """So many letters are kept in hand where signatures take long, so that one is signed when its turn comes."""
 
 

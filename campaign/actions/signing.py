@@ -7,7 +7,6 @@ letters are signed on other processors while the loop talks to the relay.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,7 +14,8 @@ from typing import Final, Generic, TypeVar
 
 _T = TypeVar("_T")
 _THREADS: Final = 4
-"""More would sign faster than one loop can send."""
+"""More would sign faster than one loop can send; fewer than four get too little of two processors beside that loop, the
+database and a relay on the same machine."""
 
 
 class Signing(Generic[_T]):
@@ -24,7 +24,7 @@ class Signing(Generic[_T]):
     def __init__(self, sign: Callable[[_T], _T]) -> None:
         """Sign by `sign`, which may be called by several threads at once."""
         self._sign = sign
-        self._threads = ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1), "signing")
+        self._threads = ThreadPoolExecutor(_THREADS, "signing")
 
     async def one(self, letter: _T) -> _T:
         """Return a letter signed; what `sign` raises is raised here."""
