@@ -204,6 +204,8 @@ class _Killer:
         self._plan, self._place, self._edition, self._nursery = plan, place, edition, born_from
         self._dice = random.Random(plan.seed)
         self._born = 0
+        self._outliving: list[asyncio.Task[int]] = []
+        """Looks whether anything outlives a daemon; they go on while the next one works."""
 
     async def run(self) -> tuple[Tally, replay.Told]:
         """Kill as planned, then wait for the end; return what was seen, and the events' story of each letter."""
@@ -217,6 +219,7 @@ class _Killer:
                     await self._kill(kit, self._victims(flying))
                 await self._until_over()
                 await self._until_settled(kit)
+                tally.orphans = sum(await asyncio.gather(*self._outliving))
             finally:
                 for life in tally.lives:
                     if life.running:
@@ -241,8 +244,7 @@ class _Killer:
         for n in victims:
             self._tally.lives[n] = self._start()
         await asyncio.sleep(LOOK)
-        for life in alive:
-            self._tally.orphans += await _outlived(life.process.pid)
+        self._outliving += [asyncio.create_task(_outlived(life.process.pid)) for life in alive]
 
     def _victims(self, flying: list[int]) -> list[int]:
         """One of the daemons that had letters at the dot a moment ago, alone or with some of the others, or all."""
