@@ -79,8 +79,8 @@ async def take(tx: Transaction, wanted: Claim, now: datetime) -> list[Any]:
     given |= {"but": texts(tx, wanted.but)} if wanted.but else {}
     if not is_sqlite(tx):
         return await straight.ask(tx, _taken(statement), {**given, **event_of(way, Cause(now))})
-    found = await straight.run(tx, statement, given, 1)
-    given["numbers"] = found.rows[0][0]
+    due = await straight.run(tx, statement, given, 1)
+    given["numbers"] = due.rows[0][0]
     await straight.run(tx, _claim(), given)
     await straight.run(tx, append(dialect), {**event_of(way, Cause(now)), **given})
     return await straight.ask(tx, _with_person(), given)

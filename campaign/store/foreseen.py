@@ -98,10 +98,11 @@ class Executor:
         return Plan(self._engine.dialect)
 
     async def run(self, plan: Plan, sent: Callable[[], None] | None = None) -> list[Any] | None:
-        """Run a plan, and return what its last statement found; None where it came otherwise and nothing was done.
+        """Run a plan, and return what its last statement found.
 
-        `sent` is called when the plan is on its way, before the answer can be here. Raises what SQLAlchemy would raise,
-        and ExecutorGone. It must not be cancelled before the answer is here.
+        None where it came otherwise, or the program cannot be started: then nothing was done. `sent` is called when the
+        plan is on its way, before the answer can be here. Raises what SQLAlchemy would raise, and ExecutorGone. It must
+        not be cancelled before the answer is here.
         """
         if (line := await self._living()) is None:
             return None

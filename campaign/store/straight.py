@@ -34,7 +34,7 @@ class Found(NamedTuple):
 
 
 async def run(tx: Transaction, statement: Any, given: Mapping[str, Any], rows: int | None = None) -> Found:
-    """Run a statement whose results, if any, are whole numbers and text; it must be the same object each time.
+    """Run a statement whose results, if any, are whole numbers and text (else `ask`); the same object each time.
 
     `rows` is how many it touches if nothing came between: all that a transaction goes by that is only foreseen.
     """

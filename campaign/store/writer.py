@@ -1,4 +1,4 @@
-"""One thread with one connection that runs whole transactions: what a worker writes for every letter it sends.
+"""Whole transactions that a worker writes for every letter it sends: in one thread, or as foreseen by a program.
 
 The store's own connections go to and fro between threads for each statement. Here the statements of a transaction run
 one after the other where the connection is; the way there and back is taken once. It never decides what is written.
