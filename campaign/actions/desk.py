@@ -19,6 +19,8 @@ from campaign.actions.filling import Filled, Filling
 from campaign.actions.hanging import Hanging
 from campaign.actions.kit import Kit
 from campaign.actions.lanes import Lane
+from campaign.actions.signing import Signing
+from campaign.mail.dkim import Draft, Octets
 from campaign.store.claims import Claimed
 
 _AT_ONCE: Final = 16
@@ -37,12 +39,17 @@ class Unsigned(NamedTuple):
     """A letter in hand whose signature is being made."""
 
     letter: Claimed
-    promise: asyncio.Future[Filled | None]
+    filled: Filled
+    draft: Draft
+    promise: asyncio.Future[Octets | None]
 
     @property
     def made(self) -> Made:
         """The letter, once it is signed; as one yet to be made where it could not be."""
-        return Made(self.letter, self.promise.result())
+        octets = self.promise.result()
+        if octets is None:
+            return Made(self.letter, None)
+        return Made(self.letter, self.filled._replace(body=self.draft.with_octets(octets)))
 
 
 class Desk:
@@ -186,11 +193,18 @@ class Desk:
         allows = self.hanging.allows_ahead if self.hanging.wary else None
         while len(some) < _AT_ONCE and (letter := self._letter(allows)) is not None:
             some.append(Made(letter, self._made(letter) if letter.valid_until > now else None))
-        signing = self.filling.signing
-        if signing is None or not some:
-            return some
-        promises = iter(signing.pile([made.filled for made in some if made.filled is not None]))
-        return [made if made.filled is None else Unsigned(made.letter, next(promises)) for made in some]
+        return some if self.filling.signing is None else self._being_signed(self.filling.signing, some)
+
+    def _being_signed(self, signing: Signing, some: Sequence[Made]) -> Sequence[Made | Unsigned]:
+        """Have letters signed that are made; where that fails, they are made anew in their own turn."""
+        drafts = [made.filled and self.filling.draft(made.filled) for made in some]
+        promises = iter(signing.pile([draft for draft in drafts if draft is not None]))
+        return [
+            Unsigned(made.letter, made.filled, draft, next(promises))
+            if made.filled and draft
+            else Made(made.letter, None)
+            for made, draft in zip(some, drafts, strict=True)
+        ]
 
     def _made(self, letter: Claimed) -> Filled | None:
         """Make a letter if that needs no waiting."""

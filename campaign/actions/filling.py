@@ -24,6 +24,7 @@ from campaign.domain.message import (
 )
 from campaign.domain.tokens import Link, Purpose
 from campaign.mail.composer import Compiled, compose, fill
+from campaign.mail.dkim import Draft
 from campaign.mail.transport import Envelope
 from campaign.store import letters
 from campaign.store.claims import Claimed
@@ -55,8 +56,7 @@ class Filling:
         self._domain = settings.sender.address.domain if settings.sender else "localhost"
         self._pages = (settings.base_url or "").rstrip("/")
         self._contact = settings.contact.wire if settings.contact else ""
-        slow = kit.signer is not None and kit.signer.slow
-        self.signing = Signing(self.signed) if slow else None
+        self.signing = Signing(kit.signer) if kit.signer is not None and kit.signer.slow else None
         """Where letters are signed if that takes long; None where it is done at once, or not at all."""
         self._looking = asyncio.Lock()
         """One connection looks a text up for all: at the start of an edition all of them want the same one."""
@@ -73,7 +73,7 @@ class Filling:
         personal = self._personal(letter)
         body = await compose(self._kit.renderer, compiled, personal)
         made = Filled(personal, body, variant, Envelope(self._return_path, personal.to))
-        return self.signed(made) if self.signing is None else await self.signing.one(made)
+        return self.signed(made) if self.signing is None else await asyncio.to_thread(self.signed, made)
 
     def at_once(self, letter: Claimed) -> Filled | None:
         """Do the same without waiting for anything; None where that cannot be done."""
@@ -81,12 +81,25 @@ class Filling:
         return made if made is None or self._kit.signer is None else self.signed(made)
 
     def signed(self, made: Filled) -> Filled:
-        """Sign a letter, where there is a key: the one place at which finished bytes become signed ones.
+        """Sign a letter, where there is a key. Any thread may call it.
 
-        The time in the signature is the letter's date, so that it is the same on every attempt. Any thread may call it.
+        The time in the signature is the letter's date, so that it is the same on every attempt.
         """
         signer = self._kit.signer
         return made if signer is None else made._replace(body=signer.sign(made.body, made.personal.date))
+
+    def draft(self, made: Filled) -> Draft | None:
+        """Prepare a letter for the program that signs; None where it cannot be signed."""
+        signer = self._kit.signer
+        try:
+            return None if signer is None else signer.draft(made.body, made.personal.date)
+        except Exception:  # noqa: BLE001 -- whoever takes the letter makes it anew, and hears what is wrong with it
+            return None
+
+    async def close(self) -> None:
+        """End the program that signs, if there is one."""
+        if self.signing is not None:
+            await self.signing.program.close()
 
     def unsigned(self, letter: Claimed) -> Filled | None:
         """Do what `at_once` does, and leave the signature to `signed`."""

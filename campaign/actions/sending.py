@@ -68,6 +68,10 @@ class Sender:
         await self._committer.written()
         return taken
 
+    async def close(self) -> None:
+        """End what was started to make letters."""
+        await self._filling.close()
+
     async def _is_held(self) -> bool:
         """Say whether the brake is on; the log is told once when it was pulled, and once when it is off again."""
         before, self._brake = self._brake, await braking.look(self._kit)
@@ -83,8 +87,10 @@ async def sender(kit: Kit, owner: str) -> AsyncIterator[Sender]:
     """Run a sender's committer for the length of the block, and give it time to write down the last outcomes."""
     committer = Committer(kit, owner)
     running = asyncio.create_task(committer.run())
+    opened = Sender(kit, owner, committer)
     try:
-        yield Sender(kit, owner, committer)
+        yield opened
     finally:
+        await opened.close()
         committer.close()
         await asyncio.wait_for(running, timeout=max(kit.settings.grace_seconds, _LAST_WORDS))

@@ -1,60 +1,58 @@
-"""Threads beside the event loop in which letters are signed, a pile at a time. It never makes or sends a letter.
+"""A program beside the event loop in which letters are signed, a few at a time. It never makes or sends a letter.
 
-An RSA signature takes longer than all else that is done for a letter, and lets other threads run meanwhile: so the next
-letters are signed on other processors while the loop talks to the relay.
+An RSA signature takes longer than all else that is done for a letter. Threads of this process could make them, but each
+would wait for Python's lock after each signature: so what is to be signed goes to another process, and the next letters
+are signed on other processors while the loop talks to the relay.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import Final, Generic, TypeVar
+from collections.abc import Sequence
+from typing import Final
 
-_T = TypeVar("_T")
-_THREADS: Final = 4
-"""More would sign faster than one loop can send; fewer than four get too little of two processors beside that loop, the
-database and a relay on the same machine."""
+from campaign.beside.program import Program
+from campaign.logs import get_log
+from campaign.mail.dkim import Draft, Octets, Signer
+
+_log = get_log()
+_PROGRAM: Final = "campaign.mail.signatures"
 
 
-class Signing(Generic[_T]):
-    """One worker's signing threads; they start when there is something to sign, and end with the process."""
+class Signing:
+    """One worker's signing program; it starts when there is something to sign."""
 
-    def __init__(self, sign: Callable[[_T], _T]) -> None:
-        """Sign by `sign`, which may be called by several threads at once."""
-        self._sign = sign
-        self._threads = ThreadPoolExecutor(_THREADS, "signing")
+    def __init__(self, signer: Signer) -> None:
+        """Sign as `signer` does, with its keys."""
+        self._signer = signer
+        self.program: Final = Program(_PROGRAM, lambda: [one.key.pem for one in signer.keys])
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def one(self, letter: _T) -> _T:
-        """Return a letter signed; what `sign` raises is raised here."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._sign, letter)
-
-    def pile(self, letters: Sequence[_T]) -> list[asyncio.Future[_T | None]]:
-        """Begin to sign some letters in one go, and promise each: signed, or None where `sign` raised."""
+    def pile(self, drafts: Sequence[Draft]) -> list[asyncio.Future[Octets | None]]:
+        """Begin to sign some letters in one go, and promise each what goes into it; None where that failed."""
         loop = asyncio.get_running_loop()
-        promises: list[asyncio.Future[_T | None]] = [loop.create_future() for _ in letters]
-
-        def kept(done: asyncio.Future[list[_T | None]]) -> None:
-            signed = [None] * len(letters) if done.cancelled() else done.result()
-            for promise, letter in zip(promises, signed, strict=True):
-                if not promise.done():  # whoever waited for it may have been cancelled
-                    promise.set_result(letter)
-
-        if not letters:
-            return promises
-        try:
-            signing = loop.run_in_executor(self._threads, self._signed, letters)
-        except RuntimeError:  # no thread can be started: the letters are in hand all the same, and must not be lost
-            signing = loop.create_future()
-            signing.set_result([None] * len(letters))
-        signing.add_done_callback(kept)
+        promises: list[asyncio.Future[Octets | None]] = [loop.create_future() for _ in drafts]
+        task = loop.create_task(self._keep(drafts, promises))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return promises
 
-    def _signed(self, letters: Sequence[_T]) -> list[_T | None]:
-        return list(map(self._tried, letters))
+    async def _keep(self, drafts: Sequence[Draft], promises: Sequence[asyncio.Future[Octets | None]]) -> None:
+        signed: Sequence[Octets | None] = [None] * len(drafts)
+        try:
+            signed = await self._octets(drafts)
+        except Exception as error:  # noqa: BLE001 -- the letters are in hand all the same, and each is signed in its turn
+            _log.warning("signing_failed", error=str(error))
+        finally:
+            for promise, octets in zip(promises, signed, strict=True):
+                if not promise.done():  # whoever waited for it may have been cancelled
+                    promise.set_result(octets)
 
-    def _tried(self, letter: _T) -> _T | None:
-        with suppress(Exception):  # whoever takes the letter makes it anew, and hears what is wrong with it
-            return self._sign(letter)
-        return None
+    async def _octets(self, drafts: Sequence[Draft]) -> list[Octets]:
+        """Have the program sign; where it does not start, a thread."""
+        if (line := await self.program.line()) is None:
+            return await asyncio.to_thread(lambda: [self._signer.octets(draft) for draft in drafts])
+        answer: list[Octets] | Exception = await line.ask([draft.signed for draft in drafts])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer

@@ -15,15 +15,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
-
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.hashes import SHA256
+from typing import Final, NamedTuple
 
 from campaign.domain.message import LetterRefused
 from campaign.mail.admission import Vetted
 from campaign.mail.mime import WIDTH
+from campaign.mail.signatures import octets_of
 from campaign.settings.signing import Algorithm, SigningKey
 
 _SIGNED: Final = frozenset(
@@ -62,6 +59,27 @@ class NamedKey:
     key: SigningKey
 
 
+Octets = Sequence[bytes]
+"""What each key of a signer makes of a letter, in the order of the keys."""
+
+
+class Draft(NamedTuple):
+    """A letter that lacks nothing but its signatures: the pieces to sign, one with each key, and where they go."""
+
+    letter: bytes
+    fields: Sequence[bytes]
+    """The signature fields, one for each key, written but for what the key makes."""
+    signed: Sequence[bytes]
+
+    def with_octets(self, octets: Octets) -> bytes:
+        """Return the letter with what each key made of its piece in front; what is fit for the wire stays so."""
+        written = [
+            b"%s\r\n b=%s\r\n" % (field, _folded_base64(one)) for field, one in zip(self.fields, octets, strict=True)
+        ]
+        whole = b"".join([*written, self.letter])
+        return Vetted(whole) if isinstance(self.letter, Vetted) else whole
+
+
 class Signer:
     """Signs the letters of one domain, with one key or with one of each kind (RFC 8463 s. 3)."""
 
@@ -75,8 +93,13 @@ class Signer:
     def sign(self, letter: bytes, at: datetime) -> bytes:
         """Return the letter (CRLF, not dot-stuffed) with its signatures in front; the same time gives the same bytes.
 
-        What is fit for the wire stays so. Raises LetterRefused for a letter that has no header or comes from nobody.
+        Raises LetterRefused for a letter that has no header or comes from nobody.
         """
+        draft = self.draft(letter, at)
+        return draft.with_octets(self.octets(draft))
+
+    def draft(self, letter: bytes, at: datetime) -> Draft:
+        """Prepare a letter to be signed; raise as `sign` does."""
         start = letter.find(b"\r\n\r\n") + 4
         fields = _relaxed(letter[: start - 4]) if start > 3 else []  # noqa: PLR2004 -- find gives -1
         names = tuple(name for name, _ in fields)
@@ -84,9 +107,16 @@ class Signer:
             raise LetterRefused("A letter without From cannot be signed.")
         signed = b"\r\n".join([*(line for _, line in fields), b""])
         stamp = b" t=%d; bh=%s;" % (int(at.timestamp()), _body_hash(letter, start))
-        signatures = [self._signature(one, self._frame(one, names), signed, stamp) for one in self.keys]
-        whole = b"".join([*signatures, letter])
-        return Vetted(whole) if isinstance(letter, Vetted) else whole
+        frames = [self._frame(one, names) for one in self.keys]
+        return Draft(
+            letter,
+            [written + stamp for written, _ in frames],
+            [b"".join((signed, relaxed, stamp, b" b=")) for _, relaxed in frames],
+        )
+
+    def octets(self, draft: Draft) -> Octets:
+        """Return what each key makes of its piece, at once."""
+        return [octets_of(one.key.private, piece) for one, piece in zip(self.keys, draft.signed, strict=True)]
 
     def _new_frame(self, one: NamedKey, names: tuple[bytes, ...]) -> tuple[bytes, bytes]:
         """Return what a signature field begins with in all letters that have these fields, as written and relaxed."""
@@ -95,19 +125,6 @@ class Signer:
         written = b"DKIM-Signature: " + tags.encode() + _folded_names((*names, *_SEALED, *leaving)) + b";\r\n"
         [(_, relaxed)] = _relaxed(written.removesuffix(b"\r\n"), of_ours=True)
         return written, relaxed
-
-    @staticmethod
-    def _signature(one: NamedKey, frame: tuple[bytes, bytes], signed: bytes, stamp: bytes) -> bytes:
-        written, relaxed = frame
-        octets = octets_of(one.key, b"".join((signed, relaxed, stamp, b" b=")))
-        return b"%s%s\r\n b=%s\r\n" % (written, stamp, _folded_base64(octets))
-
-
-def octets_of(key: SigningKey, signed: bytes) -> bytes:
-    """Return the signature itself; of what is signed ed25519 takes the hash (RFC 8463 s. 3)."""
-    if isinstance(key.private, RSAPrivateKey):
-        return key.private.sign(signed, PKCS1v15(), SHA256())
-    return key.private.sign(hashlib.sha256(signed).digest())
 
 
 def _relaxed(header: bytes, *, of_ours: bool = False) -> list[tuple[bytes, bytes]]:

@@ -8,21 +8,13 @@ at all. It knows no noun, and imports no more than a driver, so that it is small
 from __future__ import annotations
 
 import os
-import pickle
-import signal
-import socket
-import struct
-import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
+from campaign.beside.line import serve
 from campaign.store.door import Door
-
-LENGTH: Final = struct.Struct("!I")
-"""What stands before each frame on the line: how long it is, in bytes."""
 
 
 class Earlier(NamedTuple):
@@ -48,8 +40,8 @@ class Opening(NamedTuple):
     prepare: tuple[str, ...]
 
 
-Answer = list[Any] | None | BaseException
-"""The rows that the last statement found; None where something came otherwise; or the driver's error."""
+Answer = list[Any] | None
+"""The rows that the last statement found; None where something came otherwise."""
 
 _PARENT: Final = os.getppid()
 
@@ -135,39 +127,27 @@ def _known(value: Any, found: list[list[Any]]) -> Any:
     return found[value.statement][0][0] if isinstance(value, Earlier) else value
 
 
-def _frames(line: socket.socket) -> Iterator[Any]:
-    """Yield what comes down the line, until it ends."""
-    with line.makefile("rb") as stream:
-        while len(length := stream.read(LENGTH.size)) == LENGTH.size:
-            yield pickle.loads(stream.read(*LENGTH.unpack(length)))  # noqa: S301 -- the parent's own words
+class _Ledger:
+    """The database; after an error it is opened anew."""
 
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._connection: _Connection | None = None
 
-def main() -> None:
-    """Answer first how to come to the database, then each transaction; after an error on a new connection."""
-    for one in (signal.SIGINT, signal.SIGTERM):  # whoever started this program says when it ends, by hanging up
-        signal.signal(one, signal.SIG_IGN)
-    line = socket.socket(fileno=int(sys.argv[1]))
-    frames = _frames(line)
-    opening: Opening | None = next(frames, None)
-    if opening is None:
-        return
-    line.sendall(framed(None))
-    connection: _Connection | None = None
-    for statements in frames:
-        answer: Answer
+    def run(self, statements: list[Foreseen]) -> Answer:
+        """Run a transaction."""
         try:
-            connection = connection or (_Sqlite(opening) if opening.sqlite else _Postgresql(opening))
-            answer = connection.run(statements)
-        except Exception as error:  # noqa: BLE001 -- whoever asked will raise it
-            answer = error.with_traceback(None)
+            if self._connection is None:
+                self._connection = (_Sqlite if self._opening.sqlite else _Postgresql)(self._opening)
+            return self._connection.run(statements)
+        except Exception:
+            connection, self._connection = self._connection, None
             if connection is not None:
                 with suppress(Exception):
                     connection.close()
-                connection = None
-        line.sendall(framed(answer))
+            raise
 
 
-def framed(what: Any) -> bytes:
-    """Return something as it goes over the line."""
-    words = pickle.dumps(what, pickle.HIGHEST_PROTOCOL)
-    return LENGTH.pack(len(words)) + words
+def main() -> None:
+    """Answer first how to come to the database, then each transaction."""
+    serve(lambda opening: _Ledger(opening).run)

@@ -16,10 +16,11 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from campaign.beside.program import ProgramGone
 from campaign.store import straight
 from campaign.store.drivers import blocking_engine
 from campaign.store.engine import DatabaseAway, Store, Transaction, away
-from campaign.store.foreseen import Executor, ExecutorGone, NotForeseen, Plan
+from campaign.store.foreseen import Executor, NotForeseen, Plan
 from campaign.store.straight import Found
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ class Writer:
     async def _executed(self, plan: Plan, sent: Callable[[], None] | None) -> list[Any] | None:
         try:
             return await self._executor.run(plan, sent)
-        except ExecutorGone as error:
+        except ProgramGone as error:
             raise DatabaseAway(f"The database was not heard: {error}.", remedy="Nothing: it starts anew.") from error
 
     async def _run(self, work: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
@@ -106,7 +107,7 @@ class Writer:
 
     async def close(self) -> None:
         """Close the connections and end the thread."""
-        await self._executor.close()
+        await self._executor.program.close()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown()
 

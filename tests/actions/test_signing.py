@@ -19,7 +19,7 @@ from campaign.domain.delivery import State
 from campaign.domain.people import parse_person
 from campaign.domain.replies import Answer
 from campaign.mail.admission import Vetted
-from campaign.mail.dkim import NamedKey, Signer
+from campaign.mail.dkim import Draft, NamedKey, Signer
 from campaign.mail.transport import BeforeDot, Envelope, Upcoming
 from campaign.settings.signing import Algorithm, SigningKey
 from campaign.store.engine import Store
@@ -111,10 +111,10 @@ async def test_without_a_key_nothing_is_signed(store: Store, home: Path) -> None
 class Broken(Signer):
     """It cannot sign one reader's letter."""
 
-    def sign(self, letter: bytes, at: datetime) -> bytes:
+    def draft(self, letter: bytes, at: datetime) -> Draft:
         if b"<reader-02@example.org>" in letter:
             raise OSError("the key is gone")
-        return super().sign(letter, at)
+        return super().draft(letter, at)
 
 
 @pytest.mark.parametrize("kind", Algorithm)

@@ -51,9 +51,9 @@ async def accept(kit: Kit, letters: list[Claimed], tx: Transaction) -> list[int]
 
 
 def child_of(writer: Writer) -> int:
-    child = writer._executor._child
-    assert child is not None
-    return child.pid
+    pid = writer._executor.program.pid
+    assert pid is not None
+    return pid
 
 
 async def test_what_comes_as_foreseen_is_done_with_its_events(kit: Kit, writer: Writer) -> None:
@@ -159,7 +159,7 @@ async def test_only_the_line_ends_the_program(kit: Kit) -> None:
     writer = Writer(kit.store)
     one, two, *_ = await claim(kit, await a_sending_edition(kit))
     await writer.attempt(partial(offer, kit, [one]))
-    child = writer._executor._child
+    child = writer._executor.program._child
     assert child is not None
     child.send_signal(signal.SIGINT)
     child.send_signal(signal.SIGTERM)
@@ -198,9 +198,9 @@ async def test_where_it_cannot_be_started_all_is_left_to_the_thread(
     kit: Kit, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [one, *_] = await claim(kit, await a_sending_edition(kit))
-    monkeypatch.setattr("campaign.store.foreseen._PROGRAM", "raise SystemExit(3)")
+    monkeypatch.setattr("sys.executable", "/bin/false")
     assert await writer.attempt(partial(offer, kit, [one])) is None
-    monkeypatch.setattr("campaign.store.foreseen._PROGRAM", "this is not looked at for a minute")
+    monkeypatch.setattr("sys.executable", "/not/looked/at/for/a/minute")
     assert await writer.attempt(partial(offer, kit, [one])) is None
     assert await writer.run(partial(offer, kit, [one])) == {one.id}
 

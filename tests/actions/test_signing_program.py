@@ -1,0 +1,78 @@
+"""The program that signs: in order, beside the loop, and nobody is left waiting where it ends or never began."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from campaign.actions.signing import Signing
+from campaign.mail.dkim import Draft, NamedKey, Signer
+from campaign.settings.signing import Algorithm, SigningKey
+
+SIGNER = Signer("example.org", [NamedKey(one.value, SigningKey.fresh(one)) for one in Algorithm])
+
+
+def a_draft(number: int) -> Draft:
+    return Draft(b"", [b"", b""], [b"%d for rsa" % number, b"%d for ed25519" % number])
+
+
+@pytest.fixture
+async def signing() -> AsyncIterator[Signing]:
+    signing = Signing(SIGNER)
+    yield signing
+    await signing.program.close()
+
+
+async def test_letters_are_signed_in_their_order_beside_the_loop(signing: Signing) -> None:
+    drafts = [a_draft(number) for number in range(17)]
+    first, second, *others = signing.pile(drafts)
+    assert signing.pile([]) == []
+    second.cancel()  # whoever waited for it has gone
+    assert not first.done()
+    signed = [await promise for promise in (first, *others)]
+    assert signed == [SIGNER.octets(draft) for draft in (drafts[0], *drafts[2:])]
+    assert signing.program.pid is not None
+
+
+async def test_where_the_program_dies_every_letter_is_promised_all_the_same(signing: Signing) -> None:
+    [promise] = signing.pile([a_draft(1)])
+    assert await promise is not None
+    pid = signing.program.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    promises = signing.pile([a_draft(2), a_draft(3)])
+    await asyncio.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    assert await asyncio.wait_for(asyncio.gather(*promises), 5) == [None, None]
+    [promise] = signing.pile([a_draft(4)])
+    assert await promise == SIGNER.octets(a_draft(4)), "another one signs"
+
+
+async def test_what_cannot_be_signed_takes_nothing_along(signing: Signing) -> None:
+    broken = a_draft(1)._replace(signed=[b"one piece for two keys"])
+    assert await asyncio.gather(*signing.pile([broken, a_draft(2)])) == [None, None]
+    [promise] = signing.pile([a_draft(3)])
+    assert await promise == SIGNER.octets(a_draft(3))
+
+
+async def test_where_it_does_not_start_a_thread_signs(signing: Signing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    promises = signing.pile([a_draft(1), a_draft(2)])
+    assert await asyncio.gather(*promises) == [SIGNER.octets(a_draft(1)), SIGNER.octets(a_draft(2))]
+    assert signing.program.pid is None
+
+
+async def test_no_key_is_shown_to_whoever_lists_programs(signing: Signing) -> None:
+    [promise] = signing.pile([a_draft(1)])
+    await promise
+    listed = b""
+    for what in ("cmdline", "environ"):
+        with open(f"/proc/{signing.program.pid}/{what}", "rb") as file:  # noqa: ASYNC230, PTH123 -- the kernel's own words
+            listed += file.read()
+    assert b"campaign.mail.signatures" in listed
+    for key in SIGNER.keys:
+        assert key.key.pem.splitlines()[1] not in listed
