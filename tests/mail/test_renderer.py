@@ -317,6 +317,21 @@ async def test_a_child_that_breaks_down_at_work_is_explained(renderer: Renderer,
     assert "SIGABRT" in fault.message
 
 
+async def test_a_child_that_rests_is_let_go_and_another_answers(folder: Path) -> None:
+    write_template(folder, "probe", text="Hello")
+    async with Renderer([folder, SHIPPED], rest=0.3) as renderer:
+        await _render(renderer)
+        first = renderer._child
+        assert first is not None
+        await asyncio.sleep(0.2)
+        await _render(renderer)
+        await asyncio.sleep(0.2)
+        assert renderer._child is first, "it rests from its last letter on"
+        await asyncio.wait_for(first.wait(), 5)
+        assert isinstance(await _render(renderer), Rendered)
+        assert renderer._child is not first
+
+
 async def test_a_child_that_does_not_start_says_how_to_find_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_template(folder, "probe")
     monkeypatch.setattr("sys.executable", "/bin/false")

@@ -36,6 +36,8 @@ __all__ = [
 _LENGTH: Final = struct.Struct(">I")
 _LARGEST_ANSWER: Final = 32 * 1024 * 1024
 _START_SECONDS: Final = 30.0
+_REST_SECONDS: Final = 10.0
+"""How long the child, which takes 34 MB, is kept for another letter; to start one takes a third of a second."""
 _SIMPLER: Final = "Look for a loop inside a loop, very large numbers or repeated text, and make it simpler."
 
 
@@ -95,15 +97,19 @@ class Rendered:
 
 
 class Renderer:
-    """One warm child process that renders letters, replaced whenever it dies or takes too long.
+    """One warm child process that renders letters, replaced whenever it dies or takes too long, let go when it rests.
 
     Jobs are answered in the order in which they came. Close it with `aclose`, or use it as a context manager.
     """
 
-    def __init__(self, folders: Sequence[Path], limits: Limits | None = None) -> None:
-        """Take the folders that hold `email/<template>/`: `$home/templates` first, the shipped one last."""
+    def __init__(self, folders: Sequence[Path], limits: Limits | None = None, rest: float = _REST_SECONDS) -> None:
+        """Take the folders that hold `email/<template>/`: `$home/templates` first, the shipped one last.
+
+        After `rest` seconds without a letter the child ends; another starts with the next letter.
+        """
         self._folders = tuple(folders)
-        self._limits = limits or Limits()
+        self._limits, self._rest = limits or Limits(), rest
+        self._resting: asyncio.Task[None] | None = None
         self._child: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
 
@@ -130,17 +136,20 @@ class Renderer:
         """Render one letter. A mistake in a template comes back as a Fault, however it shows itself."""
         request = _request(job)
         async with self._turn:
+            self._stir()
             try:
                 answer = await self._ask(request)
             except BaseException:
                 await self.aclose()
                 raise
+            self._resting = asyncio.create_task(self._let_go())
         if isinstance(answer, Fault):
             return job.sources.located(answer)
         return _rendered(answer, job.sources)
 
     async def aclose(self) -> None:
         """Kill the child, if there is one, and wait until it is gone."""
+        self._stir()
         child, self._child = self._child, None
         if child is None:
             return
@@ -149,6 +158,18 @@ class Renderer:
         if child.stdin is not None:
             child.stdin.close()
         await child.wait()
+
+    def _stir(self) -> None:
+        """Keep the child, if it was to be let go."""
+        resting, self._resting = self._resting, None
+        if resting is not None:
+            resting.cancel()
+
+    async def _let_go(self) -> None:
+        await asyncio.sleep(self._rest)
+        async with self._turn:
+            self._resting = None
+            await self.aclose()
 
     async def _ask(self, request: bytes) -> dict[str, Any] | Fault:
         """Send one request and wait for its answer; a child that died while it was idle is replaced first."""
