@@ -11,12 +11,11 @@ from typing import Final
 
 from campaign.domain.replies import WITHHELD, Answer, Phase
 from campaign.mail.admission import Vetted, misfit
-from campaign.mail.dialogue import GARBLED, TIMEOUT, Dialogue, WireFault
+from campaign.mail.dialogue import CLOSING, GARBLED, TIMEOUT, Dialogue, WireFault
 from campaign.mail.terms import DATA, Extensions, PhaseTimeouts, Proposal, Security
 from campaign.mail.transport import BeforeDot, Envelope, Upcoming
 
 _BLOCK: Final = 64 * 1024
-_CLOSING: Final = 421
 _RSET: Final = b"RSET\r\n"
 _PROPOSING: Final = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 _YES: Final = {phase: 3 if phase is Phase.DATA else 2 for phase in Phase}
@@ -148,6 +147,8 @@ class SmtpConversation:
         if not written:
             self._dialogue.write(_RSET)
         answer = await self._hear(Phase.MAIL)
+        if _closing(answer):
+            return self._drop(answer)
         if not _agreed(answer):
             return self._drop(Answer(Phase.MAIL, None, answer.fault or f"RSET was answered {answer.reply}"))
         self._needs_reset = False
@@ -233,7 +234,7 @@ class SmtpConversation:
         for phase in _PROPOSING:
             silent = fault == TIMEOUT and not answers and self._dialogue.silent
             answers.append(Answer(phase, None, TIMEOUT) if silent else await self._hear(phase))
-            if answers[-1].fault is not None:
+            if answers[-1].fault is not None or _closing(answers[-1]):
                 break
         return answers
 
@@ -263,4 +264,4 @@ def _refused(answer: Answer) -> bool:
 
 def _closing(answer: Answer) -> bool:
     """Whether the server said that it hangs up."""
-    return answer.reply is not None and answer.reply.code == _CLOSING
+    return answer.reply is not None and answer.reply.code == CLOSING

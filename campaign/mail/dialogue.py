@@ -14,6 +14,8 @@ from campaign.domain.replies import Reply
 LINE_LIMIT: Final = 2048
 """Bytes of one reply line; RFC 5321 s. 4.5.3.1.5 allows 512."""
 LINES_LIMIT: Final = 100
+CLOSING: Final = 421
+"""The code of a reply after which the server hangs up."""
 _UNREAD_LIMIT: Final = 16
 _KNOWN: Final = 256
 """So many lines that servers said are kept as they were read."""
@@ -48,6 +50,11 @@ class ReplyReader:
     def silent(self) -> bool:
         """Whether nothing at all lies unread, not even half a line."""
         return not (self.replies or self.broken or self._unfinished or self._lines)
+
+    @property
+    def closing(self) -> bool:
+        """Whether a reply says that the server hangs up, whether it does or not (RFC 5321 s. 3.8)."""
+        return any(reply.code == CLOSING for reply in self.replies)
 
     def feed(self, data: bytes) -> None:
         """Take what came off the wire; complete replies come to `replies`, in order."""
@@ -177,6 +184,8 @@ class Dialogue(asyncio.Protocol):
         """
         deadline = self._loop.time() + timeout
         while len(self._reader.replies) < count:
+            if self._reader.closing:
+                raise WireFault(DROP)
             if self.fault is not None:
                 raise WireFault(self.fault)
             await self._news(deadline, count)
@@ -235,7 +244,7 @@ class Dialogue(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes off the wire; who waits for several replies is not woken for each."""
         self._reader.feed(data)
-        if len(self._reader.replies) >= self._wanted or self._reader.broken:
+        if len(self._reader.replies) >= self._wanted or self._reader.broken or self._reader.closing:
             self._wake()
 
     def eof_received(self) -> None:

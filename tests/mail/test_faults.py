@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaign.domain.replies import Answer, Outcome, Phase, Scope, judge
+from campaign.domain.replies import Answer, Outcome, Phase, Reason, Scope, judge
 from campaign.mail.dialogue import LINE_LIMIT, LINES_LIMIT, ReplyReader, WireFault
 from campaign.mail.smtp import Tls
 from campaign.mail.transport import TransportFault
@@ -161,6 +161,34 @@ async def test_tls_that_is_required_but_does_not_come_about(
     assert judge(answer, first_attempt=True).scope is Scope.RELAY
     assert "AUTH" not in server.verbs
     assert "MAIL" not in server.verbs
+
+
+@pytest.mark.parametrize("before", [b"", b"250 ok\r\n"], ids=["at MAIL", "at RCPT"])
+async def test_after_a_421_no_other_answer_is_waited_for(before: bytes) -> None:
+    """It answers a whole group with one 421, and keeps the line open (RFC 5321 s. 3.8)."""
+    left = asyncio.Event()
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in (b"220 hi\r\n", b"250-busy\r\n250 PIPELINING\r\n", before + b"421 4.7.0 too many\r\n"):
+            writer.write(answer)
+            await reader.read(65536)
+        left.set()
+
+    async with listening(meet) as port:
+        answer = await asyncio.wait_for(send(port, token := Token(), LONG), 2)
+        await asyncio.wait_for(left.wait(), 2)
+    assert (answer.phase, answer.reply and answer.reply.code) == (Phase.RCPT if before else Phase.MAIL, 421)
+    assert judge(answer, first_attempt=True).reason is Reason.THROTTLED
+    assert token.asked == 0
+
+
+@pytest.mark.parametrize("offers", [ALL_OFFERS, ()], ids=["pipelined", "one by one"])
+async def test_a_421_to_rset_is_heard_as_what_it_is(offers: tuple[str, ...]) -> None:
+    script = {"rcpt": say("450 4.3.2 busy"), "rset": say("421 4.7.0 too many")}
+    async with FaultServer(offers, **script) as server, conversation(server.port, LONG) as talk:
+        await talk.deliver(envelope(), BODY, Token())
+        answer = await talk.deliver(envelope(), BODY, Token())
+        assert (answer.phase, answer.reply and answer.reply.code, talk.usable) == (Phase.MAIL, 421, False)
 
 
 async def test_a_server_that_lies_about_pipelining_loses_only_its_own_time() -> None:
