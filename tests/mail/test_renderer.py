@@ -332,6 +332,27 @@ async def test_a_child_that_rests_is_let_go_and_another_answers(folder: Path) ->
         assert renderer._child is not first
 
 
+async def test_closing_waits_for_a_child_that_is_just_let_go(folder: Path) -> None:
+    write_template(folder, "probe", text="Hello")
+    renderer = Renderer([folder, SHIPPED], rest=0)
+    await _render(renderer)
+    child = renderer._child
+    assert child is not None
+    while renderer._child is not None:  # noqa: ASYNC110 -- nobody tells
+        await asyncio.sleep(0)
+    assert child.returncode is None, "it is killed, and not gone yet"
+    await renderer.aclose()
+    assert child.returncode is not None
+
+
+async def test_letters_that_come_as_the_child_is_let_go_are_rendered(folder: Path) -> None:
+    write_template(folder, "probe", text="Hello")
+    async with Renderer([folder, SHIPPED], rest=0) as renderer:
+        for pause in (0, 0, 0.001, 0.01):
+            assert isinstance(await _render(renderer), Rendered)
+            await asyncio.sleep(pause)
+
+
 async def test_a_child_that_does_not_start_says_how_to_find_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_template(folder, "probe")
     monkeypatch.setattr("sys.executable", "/bin/false")

@@ -111,6 +111,7 @@ class Renderer:
         self._limits, self._rest = limits or Limits(), rest
         self._resting: asyncio.Task[None] | None = None
         self._child: asyncio.subprocess.Process | None = None
+        self._ending: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -151,13 +152,14 @@ class Renderer:
         """Kill the child, if there is one, and wait until it is gone."""
         self._stir()
         child, self._child = self._child, None
-        if child is None:
-            return
-        if child.returncode is None:
-            child.kill()
-        if child.stdin is not None:
-            child.stdin.close()
-        await child.wait()
+        if child is not None:
+            self._ending = child
+            if child.returncode is None:
+                child.kill()
+            if child.stdin is not None:
+                child.stdin.close()
+        if self._ending is not None:  # it may be another who kills it just now
+            await self._ending.wait()
 
     def _stir(self) -> None:
         """Keep the child, if it was to be let go."""
