@@ -17,6 +17,9 @@ from campaign.mail.dkim import Draft, Octets, Signer
 
 _log = get_log()
 _PROGRAM: Final = "campaign.mail.signatures"
+_PATIENCE: Final = 15.0
+"""Seconds until a program that does not answer is given up. All that is ever asked of it takes one or two; and it is
+within the grace of a shutdown."""
 
 
 class Signing:
@@ -52,7 +55,7 @@ class Signing:
         """Have the program sign; where it does not start, a thread."""
         if (line := await self.program.line()) is None:
             return await asyncio.to_thread(lambda: [self._signer.octets(draft) for draft in drafts])
-        answer: list[Octets] | Exception = await line.ask([draft.signed for draft in drafts])
+        answer: list[Octets] | Exception = await line.heard(line.ask([draft.signed for draft in drafts]), _PATIENCE)
         if isinstance(answer, Exception):
             raise answer
         return answer

@@ -20,16 +20,18 @@ from campaign.logs import get_log
 _log = get_log()
 _PATIENCE: Final = 60.0
 """Seconds until a program is started again where it could not be."""
+_START_SECONDS: Final = 30.0
+"""Seconds that a program may take to start; mostly it is a fifth of one."""
 _LAST_WORDS: Final = 5.0
 """Seconds that a program may take to end once the line to it is closed."""
 
 
 class ProgramGone(Exception):
-    """A program ended before it had answered."""
+    """A program ended before it had answered, or was given up because it did not."""
 
-    def __init__(self, name: str) -> None:
-        """Take what the program is called."""
-        super().__init__(f"the program {name} has ended")
+    def __init__(self, name: str, how: str = "has ended") -> None:
+        """Take what the program is called, and how it went."""
+        super().__init__(f"the program {name} {how}")
 
 
 class Program:
@@ -79,7 +81,11 @@ class Program:
     async def _start(self) -> None:
         self._child, end = _started(self._module)
         _, line = await asyncio.get_running_loop().create_connection(lambda: Line(self._module), sock=end)
-        await line.ask(self._opening())
+        try:
+            await line.heard(line.ask(self._opening()), _START_SECONDS)
+        except BaseException:  # also where whoever starts it is cancelled: it would wait for ever
+            line.hang_up()
+            raise
         self._line = line
 
     @staticmethod
@@ -135,6 +141,18 @@ class Line(asyncio.Protocol):
             self._asked.append(answer)
             self._transport.write(words)
         return answer
+
+    async def heard(self, asked: asyncio.Future[Any], patience: float) -> Any:
+        """Wait for an answer; where none comes in `patience` seconds, hang up. Raises ProgramGone.
+
+        Such a program is stopped, or hangs; it is killed before another one is started.
+        """
+        try:
+            async with asyncio.timeout(patience):
+                return await asked
+        except TimeoutError as error:
+            self.hang_up()
+            raise ProgramGone(self._name, f"has not answered for {patience:g} seconds") from error
 
     def hang_up(self) -> None:
         """Let the program end."""

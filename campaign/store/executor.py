@@ -40,6 +40,15 @@ class Opening(NamedTuple):
     prepare: tuple[str, ...]
 
 
+class Cut(Exception):
+    """The database ended the session: all is as if this transaction had never been, or nobody knows."""
+
+    def __init__(self, why: Exception) -> None:
+        """Take what the driver said."""
+        super().__init__(why)
+        self.why = why
+
+
 Answer = list[Any] | None
 """The rows that the last statement found; None where something came otherwise."""
 
@@ -47,6 +56,11 @@ _PARENT: Final = os.getppid()
 
 
 class _Connection(Protocol):
+    @property
+    def cut(self) -> bool:
+        """Whether the database ended the session."""
+        ...
+
     def run(self, statements: list[Foreseen]) -> Answer:
         """Run a transaction."""
         ...
@@ -58,6 +72,8 @@ class _Connection(Protocol):
 
 class _Sqlite:
     """A connection to a SQLite file."""
+
+    cut: Final = False
 
     def __init__(self, opening: Opening) -> None:
         import sqlite3  # noqa: PLC0415 -- no more than one driver is loaded
@@ -100,6 +116,11 @@ class _Postgresql:
         for words in opening.prepare:
             self._connection.execute(words)
 
+    @property
+    def cut(self) -> bool:
+        """Whether the server ended the session."""
+        return bool(self._connection.closed)
+
     def run(self, statements: list[Foreseen]) -> Answer:
         """Run a transaction; its statements go to the server in one breath."""
         execute = self._connection.execute
@@ -140,11 +161,15 @@ class _Ledger:
             if self._connection is None:
                 self._connection = (_Sqlite if self._opening.sqlite else _Postgresql)(self._opening)
             return self._connection.run(statements)
-        except Exception:
+        except Exception as error:
             connection, self._connection = self._connection, None
-            if connection is not None:
-                with suppress(Exception):
-                    connection.close()
+            if connection is None:
+                raise
+            cut = connection.cut
+            with suppress(Exception):
+                connection.close()
+            if cut:
+                raise Cut(error) from error
             raise
 
 

@@ -20,8 +20,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from campaign.beside.program import Program
 from campaign.store import straight
 from campaign.store.drivers import opening
-from campaign.store.executor import Answer, Earlier, Foreseen
+from campaign.store.executor import Answer, Cut, Earlier, Foreseen
 from campaign.store.straight import Found
+
+_PATIENCE: Final = 90.0
+"""Seconds until a program that does not answer is given up: longer than either database lets anybody wait (60). One
+that is stopped would keep SQLite's file locked, and a shutdown waiting, for ever."""
 
 
 class Plan(AsyncConnection):
@@ -83,8 +87,18 @@ class Executor:
         asked = line.ask(plan.statements)
         if sent is not None:
             asyncio.get_running_loop().call_soon(sent)
-        answer: Answer | BaseException = await asked
-        if isinstance(answer, BaseException):
-            base = self._engine.dialect.loaded_dbapi.Error
-            raise DBAPIError.instance("a transaction", None, answer, base, dialect=self._engine.dialect) from answer
+        answer: Answer | Exception = await line.heard(asked, _PATIENCE)
+        if isinstance(answer, Exception):
+            raise self._as_raised_here(answer)
         return answer
+
+    def _as_raised_here(self, error: Exception) -> BaseException:
+        """Return an error of the driver as SQLAlchemy would raise it; it wants to know whether the session is over."""
+        cut = isinstance(error, Cut)
+        cause = error.why if isinstance(error, Cut) else error
+        dialect = self._engine.dialect
+        raised = DBAPIError.instance(
+            "a transaction", None, cause, dialect.loaded_dbapi.Error, connection_invalidated=cut, dialect=dialect
+        )
+        raised.__cause__ = cause
+        return raised

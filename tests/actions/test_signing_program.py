@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +77,49 @@ async def test_no_key_is_shown_to_whoever_lists_programs(signing: Signing) -> No
     assert b"campaign.mail.signatures" in listed
     for key in SIGNER.keys:
         assert key.key.pem.splitlines()[1] not in listed
+
+
+async def test_a_program_that_stands_still_is_given_up(signing: Signing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("campaign.actions.signing._PATIENCE", 0.3)
+    monkeypatch.setattr("campaign.beside.program._LAST_WORDS", 0.1)
+    [promise] = signing.pile([a_draft(1)])
+    await promise
+    stopped = signing.program.pid
+    assert stopped is not None
+    os.kill(stopped, signal.SIGSTOP)
+    promises = signing.pile([a_draft(2)]) + signing.pile([a_draft(3)])
+    assert await asyncio.wait_for(asyncio.gather(*promises), 5) == [None, None]
+    monkeypatch.undo()
+    [promise] = signing.pile([a_draft(4)])
+    assert await promise == SIGNER.octets(a_draft(4)), "another one signs"
+    with pytest.raises(ProcessLookupError):
+        os.kill(stopped, 0)
+
+
+async def test_a_program_that_hangs_as_it_starts_is_given_up(
+    signing: Signing, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hanging = tmp_path / "python"
+    hanging.write_text("#!/bin/sh\nexec sleep 60\n")
+    hanging.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(hanging))
+    monkeypatch.setattr("campaign.beside.program._START_SECONDS", 0.3)
+    monkeypatch.setattr("campaign.beside.program._LAST_WORDS", 0.1)
+    [promise] = signing.pile([a_draft(1)])
+    assert await asyncio.wait_for(promise, 5) == SIGNER.octets(a_draft(1)), "a thread signs"
+    assert signing.program.pid is None
+
+
+async def test_whoever_is_cancelled_as_it_starts_leaves_nothing_behind(signing: Signing) -> None:
+    starting = asyncio.create_task(signing.program.line())
+    while signing.program.pid is None:  # noqa: ASYNC110 -- nobody tells
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    child = signing.program._child
+    assert child is not None
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert await asyncio.to_thread(child.wait, 4) is not None, "the line was hung up"
+    [promise] = signing.pile([a_draft(1)])
+    assert await promise == SIGNER.octets(a_draft(1))

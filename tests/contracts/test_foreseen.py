@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -12,15 +13,17 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text, update
-from sqlalchemy.exc import DBAPIError
+from psycopg.errors import IdleInTransactionSessionTimeout
+from sqlalchemy import create_engine, text, update
+from sqlalchemy.exc import DBAPIError, InternalError
 
 from campaign.actions.kit import Kit
 from campaign.domain.delivery import Event, State
 from campaign.store import claims, ledger, waves
 from campaign.store.claims import Claim, Claimed
-from campaign.store.engine import DatabaseAway, Store, Transaction
-from campaign.store.foreseen import Plan
+from campaign.store.engine import DatabaseAway, Store, Transaction, away
+from campaign.store.executor import Cut, Foreseen
+from campaign.store.foreseen import Executor, Plan
 from campaign.store.moves import Cause
 from campaign.store.schema.people import lists
 from campaign.store.writer import Writer
@@ -153,6 +156,46 @@ async def test_a_program_that_dies_is_missed_once(kit: Kit, writer: Writer) -> N
         await asked
     assert await writer.attempt(partial(offer, kit, [two])) == ({two.id}, [])
     assert await replayed(kit) == await states(kit)
+
+
+async def test_a_program_that_stands_still_is_given_up(
+    kit: Kit, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("campaign.store.foreseen._PATIENCE", 0.3)
+    monkeypatch.setattr("campaign.beside.program._LAST_WORDS", 0.1)
+    one, two, *_ = await claim(kit, await a_sending_edition(kit))
+    await writer.attempt(partial(offer, kit, [one]))
+    os.kill(child_of(writer), signal.SIGSTOP)
+    with pytest.raises(DatabaseAway, match="not answered"):
+        await asyncio.wait_for(writer.attempt(partial(offer, kit, [two])), 5)
+    monkeypatch.undo()
+    assert await writer.attempt(partial(offer, kit, [two])) == ({two.id}, [])
+    assert await replayed(kit) == await states(kit)
+
+
+async def test_a_session_that_the_server_ends_is_a_database_that_is_away(kit: Kit, writer: Writer) -> None:
+    if kit.store.sqlite:
+        return  # no server, no session
+    [one, *_] = await claim(kit, await a_sending_edition(kit))
+
+    async def ended(words: str, plan: Plan) -> None:
+        await offer(kit, [one], plan)
+        plan.statements.append(Foreseen(words, (), None))
+
+    with pytest.raises(DatabaseAway):
+        await writer.attempt(partial(ended, "SELECT pg_terminate_backend(pg_backend_pid())"))
+    assert (await states(kit))[one.id] is State.CLAIMED
+    assert await writer.attempt(partial(offer, kit, [one])) == ({one.id}, [])
+
+
+def test_an_error_that_ended_the_session_is_a_database_that_is_away_whatever_its_class() -> None:
+    """To psycopg a session that was ended because it stood still (25P03) is an InternalError, like a defect of ours."""
+    executor = Executor(create_engine("postgresql+psycopg://"))
+    over = pickle.loads(pickle.dumps(Cut(IdleInTransactionSessionTimeout("it stood still"))))  # noqa: S301 -- as on the line
+    with pytest.raises(DatabaseAway, match="it stood still"), away():
+        raise executor._as_raised_here(over)
+    with pytest.raises(InternalError), away():
+        raise executor._as_raised_here(over.why)
 
 
 async def test_only_the_line_ends_the_program(kit: Kit) -> None:
