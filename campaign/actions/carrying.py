@@ -70,7 +70,7 @@ class Carrier:
                     await self._committer.settle(failed(self._kit, letter))
                 hanging.arrived(line, clock.monotonic() - began)
                 self._backlog.landed(letter)
-                self._lane.landed(letter.domain)
+                self._lane.landed(letter)
         finally:
             hanging.leave(line)
             await self._hang_up()
@@ -105,8 +105,13 @@ class Carrier:
                 await self._carry(fresh)
 
     def _give_back(self, letter: Claimed) -> None:
-        self._line.domain = None  # nothing was learned of it
+        self._unsent(letter)
         self._desk.give_back(letter)
+
+    def _unsent(self, letter: Claimed) -> None:
+        """Note that a letter did not set out: nothing was learned of its domain, and its permit was not used."""
+        self._line.domain = None
+        self._lane.unsent(letter)
 
     @property
     def _engaged(self) -> bool:
@@ -130,12 +135,12 @@ class Carrier:
         now = self._kit.clock.now()
         if letter.valid_until > now:
             return False
-        self._line.domain = None  # nobody was asked about it
+        self._unsent(letter)
         self._committer.note(Outcome(Event.EXPIRE, letter.id, letter.claim_no, Cause(now, reason="too late")))
         return True
 
     async def _refuse(self, letter: Claimed, error: LetterRefused) -> None:
-        self._line.domain = None  # see above
+        self._unsent(letter)
         _log.warning("letter_refused", delivery=letter.id, edition=letter.edition_id, error=str(error))
         await self._committer.settle(refused(letter, self._kit.clock.now(), "render", str(error)))
 

@@ -98,7 +98,7 @@ class Desk:
             return None
         made = self._chosen(lane) if lane.choosy else self._top()
         if made is not None:
-            lane.took(made.letter.domain)
+            lane.took(made.letter)
         return made
 
     def _chosen(self, lane: Lane) -> Made | None:
@@ -121,7 +121,7 @@ class Desk:
         """Take a letter for a connection that has none, although nothing is known of its domain yet."""
         if self._pile or lane.choosy or not self.hanging.wary or (letter := self._letter(self.hanging.allows)) is None:
             return None
-        lane.took(letter.domain)
+        lane.took(letter)
         return self._at_once(letter)
 
     def _letter(self, allows: Callable[[str], bool] | None) -> Claimed | None:
@@ -180,7 +180,7 @@ class Desk:
     async def _signed(self, lane: Lane) -> Made:
         """Take the top letter of the pile, which is being signed, as soon as that is done."""
         top = self._pile.popleft()
-        lane.took(top.letter.domain)
+        lane.took(top.letter)
         if isinstance(top, Unsigned):
             await top.promise
             return top.made

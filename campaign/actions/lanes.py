@@ -11,10 +11,11 @@ from campaign.actions.kit import Kit, Relay
 from campaign.actions.pacing import Pacer, Pool
 from campaign.actions.sharing import Share, Shares
 from campaign.actions.slowing import Manners
-from campaign.domain.pace import MICRO, Span, first, room
+from campaign.domain.pace import MICRO, PATIENCE, Span, first, room
 from campaign.domain.replies import Answer, Scope, judge
 from campaign.logs import get_log, masked
 from campaign.store import paces, permits, relays
+from campaign.store.claims import Claimed
 from campaign.store.engine import DatabaseAway, Transaction
 from campaign.store.permits import Ask, micros
 from campaign.store.writer import Writer
@@ -22,8 +23,6 @@ from campaign.store.writer import Writer
 _log = get_log()
 _LOOK: Final = 1.0
 """Seconds between two looks at which relays rest or are paused: so long may a pause take to be noticed."""
-_PATIENCE: Final = 3 * MICRO
-"""A lane that must wait longer for its next permit closes, and lets others have its letters."""
 _OUTLOOK: Final = 5 * MICRO
 """No more letters are claimed than may go within so long."""
 _ENOUGH: Final = 1_000
@@ -46,6 +45,8 @@ class Lane:
         self.room: int | None = None
         """How many letters may go within the next seconds; None is no limit."""
         self._pool: Pool | None = None
+        self._permits: dict[int, int] = {}
+        """For which instant a letter took its permit, until it comes to its end."""
         if relay.limits:
             self._pool = Pool(drain.pacer, (relay.name, ""), self.limits)
             self._pool.heard = self._heard
@@ -63,6 +64,8 @@ class Lane:
         if not self._closed:
             self._closed = True
             self._drain.shares.leave(self.share)
+            if self._pool is not None:
+                self._pool.drop()
 
     def end_drain(self) -> None:
         """Let nothing more go any way during this drain."""
@@ -119,26 +122,34 @@ class Lane:
         if starving:
             self._starved_at = now
 
-    def landed(self, domain: str) -> None:
+    def landed(self, letter: Claimed) -> None:
         """Note that a letter came to its end: another one to its domain may go."""
+        self._permits.pop(letter.id, None)
         if self.manners.needed:
-            self.manners.landed(domain)
+            self.manners.landed(letter.domain)
             self.manners.changed.set()
             self.share.wake()
 
-    def took(self, domain: str) -> None:
+    def unsent(self, letter: Claimed) -> None:
+        """Note that a letter it took never set out: its permit is another letter's."""
+        instant = self._permits.pop(letter.id, None)
+        if self._pool is not None and instant is not None:
+            self._pool.give_back(instant)
+
+    def took(self, letter: Claimed) -> None:
         """Count a letter that this lane took."""
         if self.manners.needed:
-            self.manners.took(domain)
+            self.manners.took(letter.domain)
         if self._pool is not None:
-            self._pool.take()
+            if (instant := self._pool.take()) is not None:
+                self._permits[letter.id] = instant
             self.room = None if self.room is None else max(self.room - 1, 0)
         if self._drain.shares.several:
             self._drain.shares.took(self.share)
 
     def _heard(self, pool: Pool) -> None:
         """Let connections go on that wait for a permit; where the next one is far off, close."""
-        if pool.seconds_until() * MICRO > _PATIENCE:
+        if pool.seconds_until() * MICRO > PATIENCE:
             self.close()
         for _ in range(self.connections):
             self.share.wake()
@@ -257,7 +268,7 @@ class Drain:
         bounds = await permits.bounds(tx, Ask(relay.name, "", relay.limits.on(instant.date()), 0))
         for bound in bounds:
             bound.settle(now)
-        found = 0 if first(bounds, now) > now + _PATIENCE else room(bounds, now, _ENOUGH, _OUTLOOK)
+        found = 0 if first(bounds, now) > now + PATIENCE else room(bounds, now, _ENOUGH, _OUTLOOK)
         return found if found < _ENOUGH else None
 
     async def watch(self, opened: Callable[[list[Lane]], None]) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from campaign.actions.kit import Kit
-from campaign.domain.pace import AHEAD, MICRO, Bound, Span, first, supply
+from campaign.domain.pace import AHEAD, MICRO, SPACED, Bound, Span, first, supply
 from campaign.logs import get_log
 from campaign.store import permits
 from campaign.store.engine import Transaction
@@ -37,6 +37,7 @@ class Pool:
         """Begin with none; `place` is the relay and the domain (empty: all), `limits` tells them as they are now."""
         self._pacer, self.place, self._limits = pacer, place, limits
         self._stock: deque[int] = deque()
+        self._left: list[int] = []
         self._ask_at = 0
         self._supply = 1
         self.free_at = 0
@@ -48,7 +49,10 @@ class Pool:
         """Say whether a letter may go now; see to it that permits are fetched."""
         now = self._pacer.now()
         while self._stock and self._stock[0] < now - _STALE:
-            self._stock.popleft()
+            self.give_back(self._stock.popleft())
+        if self._stock and self._stock[-1] > now + AHEAD:  # nobody gives out such: the clock was set back since
+            self.drop()
+        self._ask_at = min(self._ask_at, now + AHEAD)
         if len(self._stock) * 2 <= self._supply and now >= self._ask_at:
             self._pacer.want(self)
         return bool(self._stock) and self._stock[0] <= now
@@ -58,10 +62,23 @@ class Pool:
         """Whether there is any, be it for a moment to come."""
         return bool(self._stock)
 
-    def unused(self) -> list[int]:
-        """Hand out all that are left."""
-        left = list(self._stock)
-        self._stock.clear()
+    def give_back(self, instant: int) -> None:
+        """Have one taken back that was not used: its letter never set out, or it lay here for too long."""
+        if not self._limits().keys() <= SPACED:
+            self._left.append(instant)
+            self._pacer.want_back(self)
+
+    def drop(self) -> None:
+        """Have all taken back: nothing more goes this way, or they are for a time that is not to come soon."""
+        while self._stock:
+            self.give_back(self._stock.popleft())
+
+    def unused(self, *, all_of_them: bool = True) -> list[int]:
+        """Hand out those to be taken back; at the end, that is all."""
+        left, self._left = self._left, []
+        if all_of_them:
+            left += self._stock
+            self._stock.clear()
         return left
 
     def take(self) -> int | None:
@@ -96,6 +113,7 @@ class Pacer:
         self._kit, self._writer = kit, writer
         self._wanting: dict[tuple[str, str], Pool] = {}
         self._answered: dict[int, Pool] = {}
+        self._returning: dict[int, Pool] = {}
         self._wanted = asyncio.Event()
 
     def now(self) -> int:
@@ -108,11 +126,21 @@ class Pacer:
             self._wanting[pool.place] = pool
             self._wanted.set()
 
+    def want_back(self, pool: Pool) -> None:
+        """Have permits of a pool taken back, so that others can use them."""
+        self._returning[id(pool)] = pool
+        self._wanted.set()
+
     async def run(self) -> None:
         """Fetch whenever somebody wants permits; while the database is away nothing limited goes out."""
         while True:
             await self._wanted.wait()
             await asyncio.sleep(_GATHER)
+            returning, self._returning = list(self._returning.values()), {}
+            await self._hand_back(returning, all_of_them=False)
+            if not self._wanting:
+                self._clear()
+                continue
             pools = list(self._wanting.values())
             asks = [pool.ask for pool in pools]
             try:
@@ -125,17 +153,24 @@ class Pacer:
                 del self._wanting[pool.place]
                 self._answered[id(pool)] = pool
                 pool.answered(instants, bounds)
-            if not self._wanting:
-                self._wanted.clear()
+            self._clear()
+
+    def _clear(self) -> None:
+        if not self._wanting and not self._returning:
+            self._wanted.clear()
 
     async def give_back(self) -> None:
-        """Hand back what nobody used, at the end; if that cannot be written, it is lost until its time is over."""
-        left = [(pool.ask, unused) for pool in self._answered.values() if (unused := pool.unused())]
+        """Hand back what nobody used, at the end."""
+        await self._hand_back(list(self._answered.values()), all_of_them=True)
+
+    async def _hand_back(self, pools: list[Pool], *, all_of_them: bool) -> None:
+        """Hand back what is left; what cannot be written is lost until its time is over, and never granted twice."""
+        left = [(pool.ask, unused) for pool in pools if (unused := pool.unused(all_of_them=all_of_them))]
         if not left:
             return
         try:
             await self._writer.run(partial(self._return, left))
-        except Exception as error:  # noqa: BLE001 -- see above
+        except Exception as error:  # noqa: BLE001 -- see above, in `run`
             _log.warning("permits_lost", error=str(error))
 
     async def _return(self, left: list[tuple[Ask, list[int]]], tx: Transaction) -> None:

@@ -86,7 +86,10 @@ MICRO: Final = 1_000_000
 AHEAD: Final = MICRO
 """A permit is given out at most so long before it may be used: a worker that dies wastes no more."""
 _LENGTH: Final = {Span.SECOND: MICRO, Span.MINUTE: 60 * MICRO, Span.HOUR: 3_600 * MICRO, Span.DAY: 86_400 * MICRO}
-_SPACED: Final = frozenset({Span.SECOND, Span.MINUTE})
+SPACED: Final = frozenset({Span.SECOND, Span.MINUTE})
+"""By these, permits lie evenly apart; one that was not used is over with its time."""
+PATIENCE: Final = 3 * MICRO
+"""A relay that may be handed nothing for longer than this has used up a limit: others get its letters meanwhile."""
 _PIECES: Final = 50
 """An hour and a day are counted in so many pieces; what fell into a piece counts until all of it is too long ago."""
 _SKEW: Final = 5 * MICRO
@@ -110,7 +113,7 @@ class Bound:
     @property
     def spaced(self) -> bool:
         """Whether permits lie evenly apart."""
-        return self.span in _SPACED
+        return self.span in SPACED
 
     @property
     def gap(self) -> int:

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,17 +15,20 @@ from sqlalchemy import func, select
 
 from campaign.actions import campaigning, carrying, freezing, planning, publishing, steering
 from campaign.actions.kit import Kit, Relay
+from campaign.actions.pacing import Pacer, Pool
 from campaign.actions.sending import sender
 from campaign.actions.slowing import Manners
 from campaign.clock import SystemClock
 from campaign.domain.campaigns import Definition
 from campaign.domain.delivery import State
-from campaign.domain.pace import Limits, WarmUp
+from campaign.domain.pace import Limits, Span, WarmUp
 from campaign.mail.smtp import SmtpOptions, SmtpTransport, Tls
 from campaign.mail.terms import PhaseTimeouts
 from campaign.store import agenda, permits, relays
 from campaign.store.engine import Store
+from campaign.store.permits import Ask
 from campaign.store.schema.ledger import deliveries, delivery_events
+from campaign.store.writer import Writer
 from tests.builders import Reader, a_kit, some_readers
 from tests.mail.fault_server import ALL_OFFERS, FaultServer, say
 
@@ -267,6 +270,68 @@ async def test_limits_that_no_mail_reaches_hold_nobody_up(store: Store, home: Pa
         await drain(kit)
     assert time.monotonic() - began < 15
     assert await outcomes(kit) == {(State.ACCEPTED, "main", 1): 60}
+
+
+class Shifted(SystemClock):
+    """The system's clock, until somebody sets it."""
+
+    shift = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.shift
+
+
+async def test_a_clock_that_is_set_back_by_an_hour_keeps_no_letter_waiting(store: Store, home: Path) -> None:
+    async with FaultServer() as server:
+        way = replace(a_relay("main", server), limits=Limits(per_second=20, per_day=1_000))
+        kit = await a_sending_kit(store, home, [way], people=30)
+        kit = replace(kit, clock=(clock := Shifted()))
+        async with sender(kit, "worker") as post:
+            draining = asyncio.create_task(post.drain(asyncio.Event()))
+            await asyncio.wait_for(server.at_dot.wait(), 10)
+            clock.shift = timedelta(hours=-1)
+            await asyncio.wait_for(draining, 15)
+        await kit.renderer.aclose()
+        assert len(server.held) == 30
+        async with kit.store.read() as tx:
+            [day, _] = await permits.bounds(tx, Ask("main", "", {Span.DAY: 1_000, Span.SECOND: 20}, 0))
+    assert sum(day.pieces.values()) == 30, "a permit for each letter, and none is lost"
+
+
+async def test_the_permit_of_a_letter_that_never_set_out_is_another_letter_s(store: Store, home: Path) -> None:
+    async with FaultServer(greeting=say("421 4.3.2 Not now").and_then("drop")) as down, FaultServer() as good:
+        ways = [replace(a_relay("down", down, 5), limits=Limits(per_day=30)), a_relay("good", good, connections=1)]
+        kit = await a_sending_kit(store, home, ways, people=40)
+        for _ in range(2):
+            await drain(kit)
+            await steering.resume(kit, "down")
+    assert down.held == []
+    assert down.connections >= 3
+    async with kit.store.read() as tx:
+        [day] = await permits.bounds(tx, Ask("down", "", {Span.DAY: 30}, 0))
+    assert sum(day.pieces.values()) == 0, "nothing went, so nothing of the day is used"
+
+
+async def test_permits_that_lie_unused_are_not_lost_to_the_day(store: Store, home: Path) -> None:
+    kit = a_kit(store, clock := Shifted(), home)
+    writer = Writer(kit.store)
+    pacer = Pacer(kit, writer)
+    pool = Pool(pacer, ("main", ""), lambda: {Span.DAY: 1_000})
+    fetching = asyncio.create_task(pacer.run())
+    used = 0
+    for _ in range(120):  # one in five seconds, as where each letter takes so long
+        while not pool.at_hand():  # noqa: ASYNC110 -- as a lane does: it looks again
+            await asyncio.sleep(0.001)
+        assert pool.take() is not None
+        used += 1
+        clock.shift += timedelta(seconds=5)
+    fetching.cancel()
+    await asyncio.gather(fetching, return_exceptions=True)
+    await pacer.give_back()
+    await writer.close()
+    async with kit.store.read() as tx:
+        [day] = await permits.bounds(tx, Ask("main", "", {Span.DAY: 1_000}, 0))
+    assert sum(day.pieces.values()) == used == 120
 
 
 async def test_without_limits_no_permit_is_ever_asked_for(
