@@ -17,7 +17,7 @@ from campaign.domain.replies import Answer, Outcome, Scope, Verdict
 from campaign.logs import get_log, masked
 from campaign.store import editions, paces
 from campaign.store.claims import Claimed
-from campaign.store.paces import Pace
+from campaign.store.paces import LONGEST_REST, Pace
 
 _log = get_log()
 FIRST: Final = 500
@@ -30,7 +30,6 @@ NOTE: Final = (
     "Look at campaign deliveries list; if it is right all the same, campaign resume lets it go on."
 )
 REST: Final = timedelta(hours=1)
-LONGEST_REST: Final = timedelta(days=1)
 """A domain rests an hour, and twice as long each time it goes on as before: each try costs ten people their letter."""
 _ENDS: Final = frozenset({Outcome.ACCEPTED, Outcome.REFUSED})
 

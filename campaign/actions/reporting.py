@@ -14,7 +14,7 @@ from campaign.actions.kit import Kit
 from campaign.domain.delivery import LIVE, State
 from campaign.domain.editions import NOWHERE
 from campaign.domain.errors import NotFound
-from campaign.store import campaigns, editions, letters, progress, relays, reports
+from campaign.store import campaigns, editions, letters, progress, reports
 from campaign.store.campaigns import Approval, Campaign
 from campaign.store.editions import Edition
 from campaign.store.engine import Transaction
@@ -208,12 +208,6 @@ async def overview(kit: Kit) -> list[Overview]:
             counted = tuple(Count(edition, tally[edition.id]) for edition in mine)
             found.append(Overview(campaign, counted, approval))
     return found
-
-
-async def resting_relays(kit: Kit) -> list[relays.Relay]:
-    """Return the relays that rest at this moment, with the reason."""
-    async with kit.store.read() as tx:
-        return [one for one in await relays.every(tx) if one.paused_until and one.paused_until > kit.clock.now()]
 
 
 async def deliveries(kit: Kit, target: str, state: State | None = None) -> AsyncGenerator[dict[str, Any], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from campaign.actions import alerting
@@ -14,19 +15,25 @@ from campaign.domain.replies import Outcome, judge
 from campaign.logs import masked
 from campaign.mail.probe import probe
 from campaign.mail.transport import Envelope, Welcome
-from campaign.store import paces, relays
+from campaign.store import paces, permits, relays
+from campaign.store.engine import Transaction
 from campaign.store.paces import Pace
+from campaign.store.permits import Ask
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One relay as it is set, and as it stands at this moment: `open`, `resting` after faults, or `paused` by hand."""
+    """One relay as it is set, and as it stands: `open`, `resting` after faults, `paused` by hand, or `used up`.
+
+    Used up are its limits, `used_up_until` then.
+    """
 
     relay: Relay
     connections: int
     known: relays.Relay
     state: str
     domains: tuple[Pace, ...] = ()
+    used_up_until: datetime | None = None
 
     def row(self) -> dict[str, Any]:
         """Return it as plain data, without any credential."""
@@ -44,6 +51,7 @@ class Standing:
             "warm_up": warm and {"from": warm.start, "first_day": warm.first_day, "growth": warm.growth},
             "paused_by": self.known.paused_by,
             "resting_until": self.known.paused_until if self.state == "resting" else None,
+            "used_up_until": self.used_up_until,
             "faults": self.known.faults,
             "reason": self.known.reason,
             "domains": list(self.domains),
@@ -66,13 +74,36 @@ async def standings(kit: Kit, name: str | None = None) -> list[Standing]:
     async with kit.store.read() as tx:
         known = {one.name: one for one in await relays.every(tx)}
         slowed = await paces.every(tx)
+        full = await used_up(kit, tx)
     found = []
     for relay in wanted:
         row = known.get(relay.name, relays.Relay(relay.name))
-        state = "open" if row.is_open(now) else "paused" if row.paused_by else "resting"
+        until = full.get(relay.name)
+        state = "paused" if row.paused_by else "resting" if not row.is_open(now) else "used up" if until else "open"
         mine = tuple(one for one in slowed if one.relay == relay.name)
-        found.append(Standing(relay, relay.connections or kit.settings.connections, row, state, mine))
+        found.append(Standing(relay, relay.connections or kit.settings.connections, row, state, mine, until))
     return found
+
+
+async def held_up(kit: Kit) -> list[Standing]:
+    """Return how those relays stand that may be handed nothing at this moment."""
+    return [one for one in await standings(kit) if one.state != "open"] if kit.relays else []
+
+
+async def used_up(kit: Kit, tx: Transaction) -> dict[str, datetime]:
+    """Return the relays that have used up a limit, and until when."""
+    now, found = kit.clock.now(), dict[str, datetime]()
+    for relay in kit.relays:
+        if limits := relay.limits.on(now.date()):
+            until = await permits.used_up_until(tx, Ask(relay.name, "", limits, 0), now)
+            found |= {relay.name: until} if until else {}
+    return found
+
+
+async def closed(kit: Kit, tx: Transaction) -> list[relays.Relay]:
+    """Return the relays that rest or are paused; one that is set no more is none."""
+    now, ways = kit.clock.now(), {relay.name for relay in kit.relays}
+    return [one for one in await relays.every(tx) if one.name in ways and not one.is_open(now)]
 
 
 async def pause(kit: Kit, name: str, domain: str | None = None) -> bool:

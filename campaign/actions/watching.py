@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from campaign.actions import reporting
+from campaign.actions import reporting, steering
 from campaign.actions.kit import Kit
 from campaign.actions.reporting import Count
 from campaign.domain.delivery import LIVE, State
 from campaign.domain.editions import EditionState
-from campaign.store import brakes, paces, progress, relays
+from campaign.store import brakes, paces, progress
 from campaign.store.engine import Transaction
 from campaign.store.paces import Pace
 from campaign.store.presence import living
@@ -38,6 +38,7 @@ class Why(StrEnum):
     BRAKED = "the brake is on"
     RELAY_PAUSED = "the relay is paused"
     RESTING = "the relay rests"
+    USED_UP = "the relay's limits are used up"
     DOMAIN_PAUSED = "the domain is paused"
     SLOWED = "the domain asked for less"
     PAUSED = "the edition is paused"
@@ -164,7 +165,7 @@ class Watch:
             counts = await reporting.count_in(tx, self.target)
             unfinished = [one for one in counts if one.edition.state in _UNFINISHED]
             seen = self._seen = await self._see(tx, unfinished, now)
-            waits = [*await _keeping(tx, now, attended=attended), *await _waits(tx, counts, unfinished, now)]
+            waits = [*await _keeping(kit, tx, attended=attended), *await _waits(tx, counts, unfinished, now)]
         return _look(now, counts, seen, waits)
 
     async def _see(self, tx: Transaction, unfinished: Sequence[Count], now: datetime) -> _Seen:
@@ -222,17 +223,22 @@ def _span(counts: Iterable[Count], now: datetime) -> float:
     return min(max((now - since).total_seconds(), 1.0), WINDOW.total_seconds())
 
 
-async def _keeping(tx: Transaction, now: datetime, *, attended: bool) -> list[Wait]:
-    """Name what keeps everything, or all that would go one way."""
+async def _keeping(kit: Kit, tx: Transaction, *, attended: bool) -> list[Wait]:
+    """Name what keeps everything, or all that would go one way that there still is."""
+    now, ways = kit.clock.now(), {relay.name for relay in kit.relays}
     found = [] if attended else [Wait(Why.NO_DAEMON)]
     if (brake := await brakes.find(tx)) is not None:
         found.append(Wait(Why.BRAKED, who=brake.pulled_by, words=brake.because))
-    for relay in await relays.every(tx):
-        if not relay.is_open(now):
-            why = Why.RELAY_PAUSED if relay.paused_by else Why.RESTING
-            until = None if relay.paused_by else relay.paused_until
-            found.append(Wait(why, who=relay.name, until=until, words=relay.paused_by or relay.reason))
+    for relay in await steering.closed(kit, tx):
+        if relay.paused_by:
+            found.append(Wait(Why.RELAY_PAUSED, who=relay.name, words=relay.paused_by))
+        else:
+            found.append(Wait(Why.RESTING, who=relay.name, until=relay.paused_until, words=relay.reason))
+    used_up = await steering.used_up(kit, tx)
+    found += [Wait(Why.USED_UP, who=name, until=until) for name, until in used_up.items()]
     for pace in await paces.every(tx):
+        if pace.relay not in ways:
+            continue
         who = f"{pace.domain} by {pace.relay}"
         if not pace.is_open(now):
             until = None if pace.paused_by else pace.paused_until

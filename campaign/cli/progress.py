@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from campaign.actions.alerting import Told
     from campaign.actions.kit import Kit
     from campaign.actions.reporting import Count, Overview, Spread
+    from campaign.actions.steering import Standing
     from campaign.store.brakes import Brake
-    from campaign.store.relays import Relay
 
     Spreads = tuple[list[Spread], list[Spread]]
     Needs = tuple[list[Told], Brake | None]
@@ -48,7 +48,7 @@ def status(
     domains: Annotated[bool, typer.Option("--domains", help="Also count by relay and by recipient domain.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Write JSON, whole; with --watch a line for each look.")] = False,
 ) -> None:
-    """Show how far campaigns and editions are, and which relays rest and why. Alone: all campaigns."""
+    """Show how far campaigns and editions are, and which relays take nothing now and why. Alone: all campaigns."""
     if watch:
         from campaign.cli.watching import watch as follow
 
@@ -68,16 +68,16 @@ _WHICH: Final = "Name it: campaign status SLUG --domains."
 
 def _say_one(target: str, *, domains: bool, json: bool) -> None:
     """Show one campaign or edition, with its relays and domains where that was asked for."""
-    from campaign.actions import alerting, braking, reporting
+    from campaign.actions import alerting, braking, reporting, steering
 
-    async def gather(kit: Kit) -> tuple[list[Count], list[Relay], Needs, Spreads | None]:
+    async def gather(kit: Kit) -> tuple[list[Count], list[Standing], Needs, Spreads | None]:
         spread = await reporting.spread(kit, target) if domains else None
-        counts, resting = await reporting.counts(kit, target), await reporting.resting_relays(kit)
-        return counts, resting, (await alerting.told(kit), await braking.look(kit)), spread
+        counts, held_up = await reporting.counts(kit, target), await steering.held_up(kit)
+        return counts, held_up, (await alerting.told(kit), await braking.look(kit)), spread
 
-    counts, resting, (alerts, brake), spread = with_kit(gather)
+    counts, held_up, (alerts, brake), spread = with_kit(gather)
     if json:
-        found: dict[str, Any] = {"editions": [one.row() for one in counts], "relays": _relay_rows(resting)}
+        found: dict[str, Any] = {"editions": [one.row() for one in counts], "relays": _relay_rows(held_up)}
         found |= {"alerts": [one.row() for one in alerts], "brake": brake_row(brake) or None}
         by = zip(("by_relay", "by_domain"), spread or (), strict=False)
         as_json(found | {name: [{"name": one.name, **one.by_state} for one in rows] for name, rows in by})
@@ -87,34 +87,51 @@ def _say_one(target: str, *, domains: bool, json: bool) -> None:
         say()
         words = [(one.name or "none yet", f"{one.total:,}", became(one.by_state)) for one in rows]
         table((name, "letters", "of these"), words)
-    say_relays(resting)
+    say_relays(held_up)
     warn_of(alerts)
     warn_of_brake(brake)
 
 
-def say_relays(resting: Sequence[Relay]) -> None:
-    """Warn of relays that rest, and say why and until when."""
-    for relay in resting:
-        until = when_utc(relay.paused_until) if relay.paused_until else "?"
-        faults = count(relay.faults, "fault")
-        warn(f"The relay {relay.name} rests until {until}, after {faults}: {one_line(relay.reason)}")
+def say_relays(held_up: Sequence[Standing]) -> None:
+    """Warn of relays that may be handed nothing now, and say why and until when."""
+    for one in held_up:
+        name, known = one.relay.name, one.known
+        if one.state == "paused":
+            warn(f"The relay {name} is paused by {known.paused_by}. To go on: campaign relays resume {name}")
+        elif one.used_up_until and one.state == "used up":
+            warn(f"The relay {name} has used up its limits until {when_utc(one.used_up_until)}.")
+        else:
+            until = when_utc(known.paused_until) if known.paused_until else "?"
+            faults = count(known.faults, "fault")
+            warn(f"The relay {name} rests until {until}, after {faults}: {one_line(known.reason)}")
 
 
-def _relay_rows(resting: Sequence[Relay]) -> list[dict[str, Any]]:
-    return [{"relay": r.name, "resting_until": r.paused_until, "faults": r.faults, "why": r.reason} for r in resting]
+def _relay_rows(held_up: Sequence[Standing]) -> list[dict[str, Any]]:
+    return [
+        {
+            "relay": one.relay.name,
+            "state": one.state,
+            "resting_until": one.known.paused_until,
+            "used_up_until": one.used_up_until,
+            "paused_by": one.known.paused_by,
+            "faults": one.known.faults,
+            "why": one.known.reason,
+        }
+        for one in held_up
+    ]
 
 
 def _say_everything(*, json: bool) -> None:
     """Show every campaign in a line: what is under way, what was sent, what comes next."""
-    from campaign.actions import alerting, braking, reporting
+    from campaign.actions import alerting, braking, reporting, steering
 
-    async def gather(kit: Kit) -> tuple[datetime, list[Overview], list[Relay], Needs]:
-        overview, resting = await reporting.overview(kit), await reporting.resting_relays(kit)
-        return kit.clock.now(), overview, resting, (await alerting.told(kit), await braking.look(kit))
+    async def gather(kit: Kit) -> tuple[datetime, list[Overview], list[Standing], Needs]:
+        overview, held_up = await reporting.overview(kit), await steering.held_up(kit)
+        return kit.clock.now(), overview, held_up, (await alerting.told(kit), await braking.look(kit))
 
-    now, found, resting, (alerts, brake) = with_kit(gather)
+    now, found, held_up, (alerts, brake) = with_kit(gather)
     if json:
-        whole: dict[str, Any] = {"campaigns": [_overview_row(one) for one in found], "relays": _relay_rows(resting)}
+        whole: dict[str, Any] = {"campaigns": [_overview_row(one) for one in found], "relays": _relay_rows(held_up)}
         as_json(whole | {"alerts": [one.row() for one in alerts], "brake": brake_row(brake) or None})
         return
     rows = [(one.campaign.slug, one.campaign.state.value, *_figures(one, now)) for one in found]
@@ -123,7 +140,7 @@ def _say_everything(*, json: bool) -> None:
     for count_ in (count_ for one in found for count_ in one.counts):
         if count_.edition.note and count_.edition.state not in {EditionState.SENT, EditionState.SKIPPED}:
             warn(f"{count_.edition.name}: {count_.edition.note}")
-    say_relays(resting)
+    say_relays(held_up)
     warn_of(alerts)
     warn_of_brake(brake)
 

@@ -121,6 +121,8 @@ def _state(one: Standing) -> str:
     known = one.known
     if one.state == "paused":
         return f"paused by {known.paused_by}"
+    if one.used_up_until and one.state == "used up":
+        return f"limits used up until {one.used_up_until:%Y-%m-%d %H:%M:%S} UTC"
     return f"resting until {known.paused_until:%Y-%m-%d %H:%M:%S} UTC" if one.state == "resting" else one.state
 
 

@@ -46,7 +46,7 @@ _REASONS: Final = 10
 _BELOW: Final = 3
 """Lines that stand beneath everything else on a screen: the last one, the cursor's, and one to spare."""
 _KEEPING: Final = frozenset(
-    {Why.NO_DAEMON, Why.BRAKED, Why.RELAY_PAUSED, Why.RESTING, Why.DOMAIN_PAUSED, Why.SLOWED, Why.PAUSED}
+    {Why.NO_DAEMON, Why.BRAKED, Why.RELAY_PAUSED, Why.RESTING, Why.USED_UP, Why.DOMAIN_PAUSED, Why.SLOWED, Why.PAUSED}
 )
 """What somebody may have to do something about."""
 
@@ -66,7 +66,7 @@ async def watch(kit: Kit, target: str | None, *, json: bool) -> None:
     last = await (_live if console().is_terminal else _follow)(first, looks, followed)
     say_counts([one for one in last.counts if one.edition.id in followed], empty="")
     for wait in last.waits:
-        if wait.why in {Why.RELAY_PAUSED, Why.RESTING}:
+        if wait.why in {Why.RELAY_PAUSED, Why.RESTING, Why.USED_UP}:
             warn(f"{wait_words(wait)}.")
     warn_of(await alerting.told(kit))
 
@@ -169,8 +169,9 @@ def wait_words(wait: Wait) -> str:
 _SENTENCES: Final[Mapping[Why, str]] = {
     Why.NO_DAEMON: "No daemon is running, so nothing is sent. Start one: campaign run",
     Why.BRAKED: "{who} pulled the brake{said}. To go on: campaign brake off",
-    Why.RELAY_PAUSED: "The relay {who} is paused{said}",
+    Why.RELAY_PAUSED: "The relay {who} is paused by {words}. To go on: campaign relays resume {who}",
     Why.RESTING: "The relay {who} rests until {until}{said}",
+    Why.USED_UP: "The relay {who} has used up its limits until {until}",
     Why.DOMAIN_PAUSED: "Nothing goes to {who} until {until}{said}",
     Why.SLOWED: "No more goes to {who} than {words}",
     Why.PAUSED: "{who} is paused with {letters} waiting",

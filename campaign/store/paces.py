@@ -15,6 +15,8 @@ from campaign.store.schema.ledger import paces
 _P: Final = paces.c
 _ONCE_IN: Final = timedelta(seconds=5)
 _MORE: Final = 1.1
+LONGEST_REST: Final = timedelta(days=1)
+"""No domain rests for longer by itself; a pause that would was begun before the clock was set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class Pace:
 
     def is_open(self, now: datetime) -> bool:
         """Whether letters may go there."""
-        return self.paused_by is None and (self.paused_until is None or self.paused_until <= now)
+        rests = self.paused_until is not None and now < self.paused_until <= now + LONGEST_REST
+        return self.paused_by is None and not rests
 
 
 async def every(tx: Transaction, relay: str | None = None) -> list[Pace]:
@@ -60,7 +63,7 @@ async def slow_down(tx: Transaction, pace: Pace, usual: Slowing, now: datetime) 
     mine = _mine(pace.relay, pace.domain)
     row = (await tx.execute(select(paces).where(mine).with_for_update())).one()
     rate, parallel = row.rate, row.parallel
-    if rate is None or row.changed_at <= now - _ONCE_IN:
+    if rate is None or not now - _ONCE_IN < row.changed_at <= now:
         rate = max((rate or usual.rate) / 2, 1.0)
         parallel = max((parallel or usual.parallel) // 2, 1)
         values = {"rate": rate, "parallel": parallel, "usual_rate": row.usual_rate or usual.rate, "changed_at": now}

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import func, select, update
 
-from campaign.domain.pace import MICRO, Bound, Span, grant
+from campaign.domain.pace import MICRO, PATIENCE, Bound, Span, first, grant
 from campaign.store.dialects import insert_into
 from campaign.store.engine import Transaction
 from campaign.store.schema.ledger import permits
@@ -65,6 +65,15 @@ async def give_back(tx: Transaction, ask: Ask, instants: Sequence[int]) -> None:
         for at in instants:
             bound.give_back(at)
     await _write(tx, ask, found)
+
+
+async def used_up_until(tx: Transaction, ask: Ask, now: datetime) -> datetime | None:
+    """Return until when the limits of `ask` are used up, None where the next letter may go in a few seconds."""
+    found, instant = await bounds(tx, ask), micros(now)
+    for bound in found:
+        bound.settle(instant)
+    free = first(found, instant)
+    return _EPOCH + timedelta(microseconds=free) if free > instant + PATIENCE else None
 
 
 async def next_free(tx: Transaction, now: datetime) -> datetime | None:

@@ -114,7 +114,7 @@ def _is_held(path: Path, now: datetime) -> bool:
     try:
         with path.open("r+") as handle:
             age = now.timestamp() - os.fstat(handle.fileno()).st_mtime
-            return age < _HEARTBEAT or not _take(handle)
+            return abs(age) < _HEARTBEAT or not _take(handle)  # further ahead: the clock was set back
     except FileNotFoundError:  # it ended in this moment
         return False
 

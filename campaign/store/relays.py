@@ -30,7 +30,7 @@ class Relay:
 
     def is_open(self, now: datetime) -> bool:
         """Whether letters may go there."""
-        return self.paused_by is None and (self.paused_until is None or self.paused_until <= now)
+        return self.paused_by is None and not _rests(self.paused_until, now)
 
 
 async def every(tx: Transaction) -> list[Relay]:
@@ -46,7 +46,7 @@ async def fault(tx: Transaction, name: str, reason: str, now: datetime, *, stop:
     """
     await _know(tx, name)
     resting = await paused_until(tx, name)
-    if resting is not None and resting > now:  # every connection of a lane meets the same fault at the same time
+    if _rests(resting, now):  # every connection of a lane meets the same fault at the same time
         return resting
     counted = update(relays).where(_R.name == name).values(faults=_R.faults + 1, reason=reason).returning(_R.faults)
     faults: int = (await tx.execute(counted)).scalar_one()
@@ -81,6 +81,11 @@ async def paused_until(tx: Transaction, name: str) -> datetime | None:
     """Return until when a relay rests after faults, if it does."""
     until: datetime | None = (await tx.execute(select(_R.paused_until).where(_R.name == name))).scalar_one_or_none()
     return until
+
+
+def _rests(until: datetime | None, now: datetime) -> bool:
+    """Say whether a rest lasts; one that would last longer than any was begun before the clock was set back."""
+    return until is not None and now < until <= now + _LONGEST
 
 
 async def next_rested(tx: Transaction, now: datetime) -> datetime | None:

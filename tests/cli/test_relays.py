@@ -52,6 +52,9 @@ def test_a_pause_lasts_until_it_is_resumed_and_is_written_down(type_: Typist) ->
     assert shown["paused_by"].startswith("local:")
     assert type_("relays", "list") == 0
     assert f"paused by {shown['paused_by']}" in type_.said
+    assert type_("status") == 0
+    assert f"main is paused by {shown['paused_by']}. To go on: campaign relays resume main" in type_.aside
+    assert [one["state"] for one in type_.read("status")["relays"]] == ["paused"]
     assert type_("relays", "resume", "main") == 0
     assert type_.said == "main goes on.\n"
     assert type_("relays", "resume", "main") == 0

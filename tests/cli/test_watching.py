@@ -159,7 +159,11 @@ def test_a_small_terminal_shows_what_fits_and_says_what_does_not() -> None:
         (Wait(Why.NOT_DUE, 1_200, until=NOW), "1,200 not due yet, the next at 2027-06-01 09:00 UTC"),
         (Wait(Why.PAUSED, 7, "news/once/x"), "news/once/x is paused with 7 waiting"),
         (Wait(Why.IN_DOUBT, 3), "3 in doubt"),
-        (Wait(Why.RELAY_PAUSED, who="main", words="local:somebody"), "The relay main is paused: local:somebody"),
+        (
+            Wait(Why.RELAY_PAUSED, who="main", words="local:somebody"),
+            "The relay main is paused by local:somebody. To go on: campaign relays resume main",
+        ),
+        (Wait(Why.USED_UP, who="main", until=NOW), "The relay main has used up its limits until 2027-06-01 09:00 UTC"),
         (Wait(Why.DOMAIN_PAUSED, who="a.example by main"), "Nothing goes to a.example by main until it is resumed"),
         (
             Wait(Why.DOMAIN_PAUSED, who="a.example by main", until=NOW, words="blocked"),

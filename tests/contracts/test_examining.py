@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -132,7 +133,9 @@ async def test_letters_in_doubt_and_relays_that_rest(kit: Kit) -> None:
             await relays.fault(tx, "main", "auth: 535 no such user letters@example.org", now)
         await relays.fault(tx, "spare", "connect: refused", now)
         await relays.pause(tx, "third", "local:test")
-    found = await findings(kit)
+        await relays.pause(tx, "set-no-more", "local:test")
+    ways = tuple(kit.settings.relays[0].model_copy(update={"name": name}) for name in ("main", "spare", "third"))
+    found = await findings(replace(kit, settings=kit.settings.model_copy(update={"relays": ways})))
     assert found["letters"].level is Level.WARNING
     assert "2 of " in found["letters"].found
     assert "campaign deliveries resolve " in found["letters"].mend
@@ -140,6 +143,7 @@ async def test_letters_in_doubt_and_relays_that_rest(kit: Kit) -> None:
     assert "letters@example.org" not in found["relay main"].found
     assert "relay spare" not in found, "one fault is no rest"
     assert (found["relay third"].level, found["relay third"].mend) == (Level.WARNING, "campaign relays resume third")
+    assert "relay set-no-more" not in found, "nobody could resume it"
 
 
 async def test_daemons_that_run(kit: Kit) -> None:

@@ -9,19 +9,22 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, update
 
-from campaign.actions import braking, reporting
-from campaign.actions.kit import Kit
+from campaign.actions import braking, reporting, steering
+from campaign.actions.kit import Kit, Relay
 from campaign.actions.watching import Look, Watch, Why
 from campaign.cli.watching import wait_words
 from campaign.domain.delivery import LIVE, Event, State
 from campaign.domain.editions import EditionEvent
 from campaign.domain.errors import NotFound
+from campaign.domain.pace import Limits, Span
 from campaign.domain.schedule import EVERYBODY, Wave
-from campaign.store import editions, ledger, paces, progress, relays, waves
+from campaign.mail.smtp import SmtpOptions, SmtpTransport, Tls
+from campaign.store import editions, ledger, paces, permits, progress, relays, waves
 from campaign.store.claims import Claimed
 from campaign.store.engine import Store
 from campaign.store.moves import Cause
 from campaign.store.paces import Pace
+from campaign.store.permits import Ask
 from campaign.store.presence import presence
 from campaign.store.schema import ledger as schema
 from campaign.store.schema.ledger import deliveries
@@ -34,7 +37,12 @@ DOMAINS = ("mail00.example.org", "mail01.example.org", "mail02.example.org")
 
 @pytest.fixture
 async def kit(store: Store, clock: FrozenClock, home: Path) -> Kit:
-    return a_kit(store, clock, home)
+    return a_kit(store, clock, home, [a_way("main"), a_way("spare", per_day=5)])
+
+
+def a_way(name: str, **limits: int) -> Relay:
+    """A relay that nobody asks for anything."""
+    return Relay(SmtpTransport(SmtpOptions("127.0.0.1", 1, tls=Tls.NONE, name=name)), limits=Limits(**limits))
 
 
 async def at_three_domains(kit: Kit, people: int = 12) -> int:
@@ -201,6 +209,47 @@ async def test_a_look_says_what_was_paused_or_slowed_by_whom(kit: Kit, clock: Fr
         (Why.DOMAIN_PAUSED, f"{DOMAINS[1]} by main", None, "local:organiser"),
         (Why.SLOWED, f"{DOMAINS[2]} by main", None, "0.5 a second, 2 at once"),
     ]
+
+
+async def test_a_look_says_that_a_relay_has_used_up_its_limits(kit: Kit, clock: FrozenClock) -> None:
+    await at_three_domains(kit)
+    async with kit.store.begin() as tx:
+        await permits.take(tx, [Ask("spare", "", {Span.DAY: 5}, 5)], clock.now())
+    [_, used_up, *_] = (await Watch(kit).look()).waits
+    assert (used_up.why, used_up.who) == (Why.USED_UP, "spare")
+    assert used_up.until is not None
+    assert timedelta(days=1) <= used_up.until - clock.now() <= timedelta(days=1, minutes=29)
+    [main, spare] = await steering.standings(kit)
+    assert (main.state, spare.state, spare.used_up_until) == ("open", "used up", used_up.until)
+    clock.travel_to(used_up.until)
+    assert [one.state for one in await steering.standings(kit)] == ["open", "open"]
+
+
+async def test_a_relay_that_is_set_no_more_keeps_nothing_up(kit: Kit, clock: FrozenClock) -> None:
+    await at_three_domains(kit)
+    async with kit.store.begin() as tx:
+        await relays.pause(tx, "old", "local:organiser")
+        await paces.pause(tx, Pace("old", DOMAINS[1], paused_by="local:organiser"), clock.now())
+    assert [one.why for one in (await Watch(kit).look()).waits] == [Why.NO_DAEMON, Why.NEXT]
+    assert await steering.held_up(kit) == []
+
+
+async def test_a_rest_that_would_last_longer_than_any_was_begun_before_the_clock_was_set_back(
+    kit: Kit, clock: FrozenClock
+) -> None:
+    async with kit.store.begin() as tx:
+        until = await relays.fault(tx, "main", "auth: 535", clock.now(), stop=True)
+        pause = Pace("main", DOMAINS[0], paused_until=clock.now() + paces.LONGEST_REST)
+        await paces.pause(tx, pause, clock.now())
+    assert until == clock.now() + timedelta(minutes=15)
+    [main, _] = await steering.standings(kit)
+    assert (main.state, main.domains[0].is_open(clock.now())) == ("resting", False)
+    clock.advance(timedelta(hours=-1))
+    [main, _] = await steering.standings(kit)
+    assert (main.state, main.domains[0].is_open(clock.now())) == ("open", True)
+    async with kit.store.begin() as tx:
+        again = await relays.fault(tx, "main", "auth: 535", clock.now(), stop=True)
+    assert again == clock.now() + timedelta(minutes=15), "a fault after that counts"
 
 
 async def test_domains_follow_the_moves_and_are_counted_anew_now_and_then(

@@ -172,11 +172,11 @@ async def _of_doubts(opened: Opened) -> list[Finding]:
 
 
 async def _of_rests(opened: Opened) -> list[Finding]:
-    """Say which relays rest after faults, and which somebody paused."""
+    """Say which relays rest after faults, and which somebody paused; those that are set no more are none."""
     async with opened.store.read() as tx:
         known = await relays.every(tx)
-    now = opened.clock.now()
-    return [_rest(one) for one in known if not one.is_open(now)]
+    now, ways = opened.clock.now(), {relay.name for relay in opened.settings.relays}
+    return [_rest(one) for one in known if one.name in ways and not one.is_open(now)]
 
 
 def _rest(one: relays.Relay) -> Finding:
