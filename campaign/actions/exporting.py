@@ -14,11 +14,15 @@ from typing import Any, Final, TextIO
 from campaign.actions import auditing, finding, merging
 from campaign.actions.auditing import Deed
 from campaign.actions.kit import Kit
+from campaign.domain.addresses import printable
+from campaign.domain.errors import BadInput
 from campaign.domain.rows import guarded
 from campaign.store.roster import Entry
 
 _FIELDS: Final = ("email", "name", "list", "state", "country", "language", "timezone", "topics")
 _BOM: Final = "\ufeff"
+_ASIDE: Final = ".part"
+_PATH_MAX: Final = 1_000
 
 Row = dict[str, Any]
 
@@ -61,21 +65,50 @@ async def export(kit: Kit, order: Order) -> int:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[TextIO]:
-    """Open a file beside `path` that takes its place at the end of the block: it is there whole, or as it was."""
-    aside = path.with_name(f"{path.name}.part")
-    with private_file(aside) as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    """Open a file beside `path` that takes its place at the end of the block: it is there whole, or as it was.
+
+    Where the block fails, nothing stays behind. Raises BadInput for what is no file, or cannot be written.
+    """
+    place = _place(path)  # beside the file itself: a link to it stays a link
+    aside = place.with_name(f"{place.name}{_ASIDE}")
+    try:
+        aside.unlink(missing_ok=True)  # of an export that was killed, or a link that somebody laid there
+        with private_file(aside) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(place)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
 
 
 def private_file(path: Path) -> TextIO:
-    """Open a file for writing that nobody else can read from its first byte on, one that is there included."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    """Open a file for writing that nobody else can read from its first byte on, one that is there included.
+
+    Raises BadInput for what is no file, or cannot be written.
+    """
+    place = _place(path)
+    try:
+        handle = os.open(place, os.O_WRONLY | os.O_CREAT, 0o600)
+    except OSError as error:
+        msg = f"{printable(str(path).removesuffix(_ASIDE), limit=_PATH_MAX)} cannot be written: {error.strerror}."
+        raise BadInput(msg, remedy="Name a file in a folder that is there and that you may write to.") from error
     os.fchmod(handle, 0o600)
     os.ftruncate(handle, 0)
     return open(handle, "w", encoding="utf-8", newline="")  # noqa: PTH123 -- by handle; the caller closes it
+
+
+def _place(path: Path) -> Path:
+    """Return where a file really lies; raise BadInput for what must not be replaced, such as /dev/null or a folder."""
+    try:
+        place = path.resolve()
+        if place.name and (place.is_file() or not place.exists()):
+            return place
+    except (OSError, ValueError, RuntimeError):
+        pass  # a name that is too long, a zero in it, links in a circle
+    msg = f"{printable(str(path), limit=_PATH_MAX)} is not a file that can be written."
+    raise BadInput(msg, remedy="Name a file, as in letters.csv.")
 
 
 async def _entries(kit: Kit, order: Order) -> AsyncIterator[Entry]:

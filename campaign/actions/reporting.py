@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from campaign.actions.kit import Kit
 from campaign.domain.delivery import LIVE, State
-from campaign.domain.editions import NOWHERE
+from campaign.domain.editions import NOWHERE, key_of
 from campaign.domain.errors import NotFound
 from campaign.store import campaigns, editions, letters, progress, reports
 from campaign.store.campaigns import Approval, Campaign
@@ -135,7 +135,7 @@ def _most_first(found: list[Spread]) -> list[Spread]:
 async def _editions(tx: Transaction, target: str | None) -> list[Edition]:
     if target is None:
         return [e for c in await campaigns.every(tx) for e in await editions.of_campaign(tx, c.id)]
-    edition = await editions.find(tx, int(target) if target.isdigit() else target)
+    edition = await editions.find(tx, key_of(target))
     if edition is not None:
         return [edition]
     campaign = await campaigns.find(tx, target)
@@ -148,7 +148,7 @@ async def _editions(tx: Transaction, target: str | None) -> list[Edition]:
 async def find_edition(kit: Kit, key: str | int) -> Edition:
     """Return an edition by its id or name; raise NotFound."""
     async with kit.store.read() as tx:
-        found = await editions.find(tx, int(key) if isinstance(key, str) and key.isdigit() else key)
+        found = await editions.find(tx, key_of(key) if isinstance(key, str) else key)
     if found is None:
         msg = f"There is no edition {key!r}."
         raise NotFound(msg, remedy="campaign editions list shows them all.")

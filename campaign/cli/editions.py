@@ -12,7 +12,7 @@ from campaign.cli.output import as_json, confirm, hint, record, say, table, warn
 from campaign.cli.phrases import count, excluded_words, people, step_words, when_utc
 from campaign.cli.running import with_kit
 from campaign.domain.delivery import LIVE
-from campaign.domain.editions import FINISHED, EditionState
+from campaign.domain.editions import FINISHED, EditionState, key_of
 from campaign.domain.errors import BadInput
 
 if TYPE_CHECKING:
@@ -207,9 +207,11 @@ def one_of(word: str | None, vocabulary: type[S]) -> S | None:
     try:
         return vocabulary(word.strip().lower().replace(" ", "_"))
     except ValueError:
-        raise BadInput(f"{word!r} is not a state.", remedy=f"Write one of: {', '.join(vocabulary)}.") from None
+        raise BadInput(
+            f"{word!r} is none of the words for it.", remedy=f"Write one of: {', '.join(vocabulary)}."
+        ) from None
 
 
 def edition_key(target: str) -> str | int:
     """Give an edition's id as a number; names stay as they are."""
-    return int(target) if target.isdigit() else target
+    return key_of(target)

@@ -14,6 +14,7 @@ from campaign.cli.campaigns import describe
 from campaign.cli.output import confirm, hint, one_line, record, say, table, warn
 from campaign.cli.phrases import day_words, in_words, people, step_words, when_utc
 from campaign.cli.running import with_kit
+from campaign.domain.editions import key_of
 from campaign.domain.errors import CampaignError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def approve(
     """
     from campaign.actions import inspecting
 
-    if target.isdigit() or "/" in target:
+    if isinstance(key_of(target), int) or "/" in target:
         found = with_kit(lambda kit: inspecting.inspect_edition(kit, target), *_RELAY)
         _say_inspection(found)
         confirm(f"Approve {target}?", yes=yes)

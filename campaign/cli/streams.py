@@ -20,13 +20,12 @@ _FIRST: Final = 200
 
 async def write_json(rows: Rows) -> None:
     """Write rows as one JSON array, a row on each line."""
-    typer.echo("[", nl=False)
-    separator = "\n"
+    separator = "[\n"  # with the first row: where there can be none, an error stands alone
     async with aclosing(rows):
         async for row in rows:
             typer.echo(f"{separator}{json_text(row)}", nl=False)
             separator = ",\n"
-    typer.echo("\n]" if separator != "\n" else "]")
+    typer.echo("\n]" if separator == ",\n" else "[]")
 
 
 async def write_table(columns: Sequence[str], rows: Rows, *, empty: str) -> None:

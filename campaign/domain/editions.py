@@ -145,6 +145,11 @@ def edition_name(campaign: str, step: str, occurrence: str) -> str:
     return f"{campaign}/{step}/{occurrence}"
 
 
+def key_of(text: str) -> str | int:
+    """Read what names an edition: its id, or its name. No database has an id of more than 18 digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS else text
+
+
 def check_slug(text: str) -> str:
     """Return `text` when it can be a slug (a-z, 0-9 and hyphens, at most 80).
 
@@ -159,6 +164,7 @@ def check_slug(text: str) -> str:
 
 
 _SLUG_MAX: Final = 80
+_ID_DIGITS: Final = 18
 
 
 def slug_from(text: str) -> str:
