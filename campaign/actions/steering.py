@@ -9,7 +9,7 @@ from typing import Any
 from campaign.actions import alerting
 from campaign.actions.auditing import Deed, note
 from campaign.actions.kit import Kit, Relay
-from campaign.domain.addresses import parse_address
+from campaign.domain.addresses import parse_address, printable
 from campaign.domain.errors import BadInput, CampaignError
 from campaign.domain.replies import Outcome, judge
 from campaign.logs import masked
@@ -182,4 +182,8 @@ async def _yes() -> bool:
 
 def _domain(text: str) -> str:
     """Return a domain as the ledger writes it; raise BadInput for anything else."""
-    return parse_address(f"reader@{text.strip().removeprefix('@')}").domain
+    try:
+        return parse_address(f"reader@{text.strip().removeprefix('@')}").domain
+    except BadInput as error:
+        msg = f"{printable(text)} is not a domain."
+        raise BadInput(msg, remedy="Write it like example.org.") from error

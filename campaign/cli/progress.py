@@ -97,7 +97,7 @@ def say_relays(held_up: Sequence[Standing]) -> None:
     for one in held_up:
         name, known = one.relay.name, one.known
         if one.state == "paused":
-            warn(f"The relay {name} is paused by {known.paused_by}. To go on: campaign relays resume {name}")
+            warn(f"The relay {name} is paused by {one_line(known.paused_by or "")}. To go on: campaign relays resume {name}")
         elif one.used_up_until and one.state == "used up":
             warn(f"The relay {name} has used up its limits until {when_utc(one.used_up_until)}.")
         else:
@@ -111,7 +111,7 @@ def _relay_rows(held_up: Sequence[Standing]) -> list[dict[str, Any]]:
         {
             "relay": one.relay.name,
             "state": one.state,
-            "resting_until": one.known.paused_until,
+            "resting_until": one.known.paused_until if one.state == "resting" else None,
             "used_up_until": one.used_up_until,
             "paused_by": one.known.paused_by,
             "faults": one.known.faults,

@@ -68,7 +68,7 @@ def pause(name: Name, *, domain: Domain = None) -> None:
     from campaign.actions import steering
 
     done = with_kit(lambda kit: steering.pause(kit, name, domain), "smtp_url")
-    what = f"{name}, to {domain}," if domain else name
+    what = _what(name, domain)
     say(f"Paused {what} until you resume it." if done else f"{what} was paused already.")
 
 
@@ -78,7 +78,7 @@ def resume(name: Name, *, domain: Domain = None) -> None:
     from campaign.actions import steering
 
     done = with_kit(lambda kit: steering.resume(kit, name, domain), "smtp_url")
-    what = f"{name}, to {domain}," if domain else name
+    what = _what(name, domain)
     say(f"{what} goes on." if done else f"Nothing held {what} back.")
 
 
@@ -96,6 +96,10 @@ def try_relay(
 
 
 relays_app.command("dkim")(dkim)
+
+
+def _what(name: str, domain: str | None) -> str:
+    return f"{name}, to {domain.strip().removeprefix('@')}," if domain else name
 
 
 def _say_trial(found: Trial, address: str | None) -> None:

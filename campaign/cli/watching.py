@@ -134,9 +134,7 @@ def _lines(found: Look, followed: set[int]) -> Iterator[tuple[object, str]]:
             moving = one.edition.state is EditionState.SENDING and one.live
             yield one.edition.id, _line(one) + (f"; {speed}" if moving and speed else "")
     for wait in found.waits:
-        if wait.why in _KEEPING:
-            yield (wait.why, wait.who), f"{wait_words(wait)}."
-        elif wait.why in {Why.LATER, Why.NOT_DUE, Why.IN_DOUBT}:
+        if wait.why in _KEEPING | {Why.LATER, Why.NOT_DUE, Why.IN_DOUBT}:
             yield (wait.why, wait.who), wait_words(wait)
 
 

@@ -170,3 +170,25 @@ def test_a_relay_in_the_file_is_as_good_as_the_variable(home: Path) -> None:
     settings.require("smtp_url")
     assert settings.warnings == ("The relay a says tls=none, so letters and the password travel in the open.",)
     assert settings.shown()["relays.a (config/relays.toml)"] == "smtp://***@mail.example.org?tls=none, weight 1"
+
+
+def test_a_relay_that_is_paused_by_hand_stands_in_the_status(peopled: Path, type_: Typist) -> None:
+    assert type_("relays", "pause", "main") == 0
+    assert type_("status") == 0
+    assert "The relay main is paused by local:" in type_.aside
+    assert "To go on: campaign relays resume main" in type_.aside
+    [row] = type_.read("status")["relays"]
+    assert (row["relay"], row["resting_until"]) == ("main", None)
+    assert row["paused_by"].startswith("local:")
+    write_relays(peopled, '[relays.other]\nurl = "smtp://127.0.0.1:1?tls=none"\n')
+    assert type_.read("status")["relays"] == []
+    assert [one["why"] for one in type_.read("status", "--watch")["waits"]] == ["no daemon is running"]
+
+
+def test_a_domain_is_named_as_it_was_read(type_: Typist) -> None:
+    assert type_("relays", "pause", "main", "--domain", "@example.org ") == 0
+    assert type_.said == "Paused main, to example.org, until you resume it.\n"
+    for domain in ("", "x y", "reader@example.org"):
+        assert type_("relays", "pause", "main", "--domain", domain) == 2
+        assert f"'{domain}' is not a domain." in type_.aside
+        assert "Write it like example.org." in type_.aside

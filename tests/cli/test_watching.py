@@ -108,7 +108,7 @@ def test_a_pipe_and_a_terminal_show_what_keeps_an_edition(deferring: FaultServer
                 lines.append(watcher.stdout.readline())
             shown = watched_until(f"{READERS} to be tried again", "status", "--watch", home=under_way.home)
     said = "".join(lines)
-    assert "No daemon is running, so nothing is sent. Start one: campaign run." in said
+    assert "No daemon is running, so nothing is sent. Start one: campaign run\n" in said
     assert re.search(rf"^{READERS} to be tried again \(greylisted\), the first at .*: 451 Try ", lines[-1])
     assert "\x1b" not in said
     assert "\x07" not in said
