@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -50,14 +51,19 @@ def hint(text: object) -> None:
     typer.echo(harmless(text), err=True)
 
 
+def colour() -> bool | None:
+    """Say that nothing is coloured where NO_COLOR asks for it (no-color.org); else the terminal decides."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
 def warn(text: object) -> None:
     """Write what works but should be looked at, to standard error."""
-    typer.secho(f"Warning: {harmless(text)}", fg="yellow", err=True)
+    typer.secho(f"Warning: {harmless(text)}", fg="yellow", err=True, color=colour())
 
 
 def show_error(error: CampaignError) -> None:
     """Write what went wrong and what to do about it, to standard error."""
-    typer.secho(f"Error: {harmless(error.message)}", fg="red", err=True)
+    typer.secho(f"Error: {harmless(error.message)}", fg="red", err=True, color=colour())
     if error.remedy:
         hint(error.remedy)
 

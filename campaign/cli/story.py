@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from campaign.assets import asset
-from campaign.cli.output import harmless, one_line, table
+from campaign.cli.output import colour, harmless, one_line, table
 from campaign.cli.phrases import count, day_words, instant_words, people
 from campaign.cli.plans import say_plan
 from campaign.domain.errors import CampaignError
@@ -47,7 +47,7 @@ _LINK: Final = re.compile(r"<(https?://[^>]+)>")
 
 def chapter(title: str) -> None:
     """Begin a chapter."""
-    typer.secho(f"\n{title}", bold=True)
+    typer.secho(f"\n{title}", bold=True, color=colour())
 
 
 def typed(command: str) -> None:
@@ -61,7 +61,7 @@ def typed(command: str) -> None:
         else:
             lines[-1] += f" --{option}"
     for number, line in enumerate(lines):
-        typer.secho(f"  {line}" if number else f"  $ {line}", fg="cyan")
+        typer.secho(f"  {line}" if number else f"  $ {line}", fg="cyan", color=colour())
 
 
 def tell(text: str) -> None:
@@ -81,7 +81,7 @@ def _width() -> int:
 
 def open_with(home: Path) -> None:
     """Say what this is."""
-    typer.secho("Campaign: from an empty folder to letters in mailboxes", bold=True)
+    typer.secho("Campaign: from an empty folder to letters in mailboxes", bold=True, color=colour())
     typer.echo("All of it is real, except for the relay: a mail catcher on this machine.")
     chapter("1. A home: settings with fresh keys, a database, key dates, articles")
     typed(f"campaign init --home {home}")

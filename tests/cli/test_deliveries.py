@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import pty
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
+from campaign.cli import main
 from tests.cli.homes import Typist
 
 LONG = "9" * 23
@@ -92,3 +95,19 @@ def test_an_export_writes_through_a_link_and_not_through_one_that_lies_in_wait(c
     assert real.stat().st_mode & 0o777 == 0o600
     assert other.read_text() == "not yours"
     assert sorted(path.name for path in shelf.iterdir()) == ["link.csv", "other", "real.csv"]
+
+
+@pytest.mark.parametrize(("wish", "coloured"), [("1", False), ("", True)])
+def test_an_error_on_a_terminal_has_a_colour_unless_no_color_is_set(
+    monkeypatch: pytest.MonkeyPatch, shelf: Path, wish: str, coloured: bool
+) -> None:
+    ours, theirs = pty.openpty()
+    monkeypatch.setenv("NO_COLOR", wish)
+    with open(theirs, "w", encoding="utf-8") as terminal:  # noqa: PTH123 -- by handle
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert main.run(["--home", str(shelf), "deliveries", "list", "news"]) == 2
+        terminal.flush()
+        shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "Not set: CAMPAIGN_SECRET_KEY" in shown
+    assert ("\x1b[" in shown) is coloured

@@ -238,3 +238,4 @@ def test_a_file_that_cannot_be_written_to(tmp_path: Path) -> None:
     assert "chmod u+rw" in errors[0].mend
     assert "unable to open" in folder_is_shut.unreadable
     assert "chown" in database._readable(file, folder_is_shut.unreadable)
+    assert "chown" in database._readable(file, "attempt to write a readonly database")

@@ -87,7 +87,8 @@ def _readable(file: Path, said: str) -> str:
     """Propose what lets a file be read again, by what SQLite said."""
     if "locked" in said:
         return f"End the program that holds it; which one it is says: fuser {file}"
-    return _ours(file) if "unable to open" in said else "Put back a backup of it, then: campaign db replay"
+    denied = "unable to open" in said or "readonly" in said
+    return _ours(file) if denied else "Put back a backup of it, then: campaign db replay"
 
 
 def _ours(file: Path) -> str:
