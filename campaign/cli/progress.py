@@ -97,7 +97,8 @@ def say_relays(held_up: Sequence[Standing]) -> None:
     for one in held_up:
         name, known = one.relay.name, one.known
         if one.state == "paused":
-            warn(f"The relay {name} is paused by {one_line(known.paused_by or "")}. To go on: campaign relays resume {name}")
+            who = one_line(known.paused_by or "")
+            warn(f"The relay {name} is paused by {who}. To go on: campaign relays resume {name}")
         elif one.used_up_until and one.state == "used up":
             warn(f"The relay {name} has used up its limits until {when_utc(one.used_up_until)}.")
         else:
