@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -115,6 +115,10 @@ class _Postgresql:
         self._connection = psycopg.connect(*opening.arguments, **opening.options, autocommit=True)
         for words in opening.prepare:
             self._connection.execute(words)
+        # To leave a pipeline psycopg sends a Flush after the Sync, and a server that has heard it no longer looks how
+        # long the session stands still (idle_in_transaction_session_timeout): so it is never left.
+        self._kept_open = ExitStack()
+        self._pipeline = self._kept_open.enter_context(self._connection.pipeline())
 
     @property
     def cut(self) -> bool:
@@ -124,15 +128,19 @@ class _Postgresql:
     def run(self, statements: list[Foreseen]) -> Answer:
         """Run a transaction; its statements go to the server in one breath."""
         execute = self._connection.execute
-        with self._connection.pipeline():
-            execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-            found = [execute(one.words, one.values) for one in statements]
+        execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+        found = [execute(one.words, one.values) for one in statements]
+        self._pipeline.sync()
         if any(one.rows not in {None, cursor.rowcount} for one, cursor in zip(statements, found, strict=True)):
-            execute("ROLLBACK")
+            self._end("ROLLBACK")
             return None
         rows = found[-1].fetchall() if found[-1].description else []
-        execute("COMMIT" if _is_wanted() else "ROLLBACK")
+        self._end("COMMIT" if _is_wanted() else "ROLLBACK")
         return rows
+
+    def _end(self, words: str) -> None:
+        self._connection.execute(words)
+        self._pipeline.sync()
 
     def close(self) -> None:
         """Let go of all that is open."""

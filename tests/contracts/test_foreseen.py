@@ -198,6 +198,28 @@ def test_an_error_that_ended_the_session_is_a_database_that_is_away_whatever_its
         raise executor._as_raised_here(over.why)
 
 
+async def test_a_session_that_stands_still_in_a_transaction_is_ended_by_the_server(kit: Kit, writer: Writer) -> None:
+    if kit.store.sqlite:
+        return  # there everybody waits
+    one, two, *_ = await claim(kit, await a_sending_edition(kit))
+    await writer.attempt(partial(offer, kit, [one]))
+
+    async def slow(plan: Plan) -> None:
+        await offer(kit, [two], plan)
+        words = "SELECT set_config('idle_in_transaction_session_timeout', '50', false), pg_sleep(0.3)"
+        plan.statements.append(Foreseen(words, (), None))
+
+    asked = asyncio.create_task(writer.attempt(slow))
+    await asyncio.sleep(0.1)
+    os.kill(child_of(writer), signal.SIGSTOP)
+    await asyncio.sleep(0.5)
+    os.kill(child_of(writer), signal.SIGCONT)
+    with pytest.raises(DatabaseAway):
+        await asked
+    assert (await states(kit))[two.id] is State.CLAIMED
+    assert await writer.attempt(partial(offer, kit, [two])) == ({two.id}, [])
+
+
 async def test_only_the_line_ends_the_program(kit: Kit) -> None:
     writer = Writer(kit.store)
     one, two, *_ = await claim(kit, await a_sending_edition(kit))
