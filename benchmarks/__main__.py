@@ -34,7 +34,7 @@ from benchmarks.audit import Score
 from benchmarks.installation import DATABASES
 from campaign.logs import set_up_logs
 
-_SIGNED: Final = 5_000
+_SIGNED: Final = 15_000
 """Letters for each turn of the rows with a signature: signing is slow, and every letter costs the same."""
 
 
