@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from campaign.cli.options import MOST
 from campaign.cli.output import as_json, confirm, hint, progress, say, table
 from campaign.cli.running import with_kit
 
@@ -20,6 +21,8 @@ consents_app = typer.Typer(
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+_DAYS: Final = 3_660
+"""Ten years to answer are enough."""
 _RENEWAL: Final = ("id", "list", "started_at", "answer_by", "asked", "yes", "silent", "lapsed", "state")
 
 
@@ -78,7 +81,7 @@ def renew(
     before: Annotated[
         str | None, typer.Option(metavar="DAY", help="Only who has not consented since: 2024-12-31. Default: all.")
     ] = None,
-    days: Annotated[int, typer.Option(help="How many days they have to answer.")] = 30,
+    days: Annotated[int, typer.Option(help="How many days they have to answer.", max=_DAYS)] = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and write nothing.")] = False,
     yes: Yes = False,
     json: Json = False,
@@ -126,7 +129,7 @@ def renewals(*, json: Json = False) -> None:
 
 @consents_app.command("lapse")
 def lapse(
-    renewal_id: Annotated[int, typer.Argument(help="The renewal's number.", metavar="ID")],
+    renewal_id: Annotated[int, typer.Argument(help="The renewal's number.", metavar="ID", min=1, max=MOST)],
     *,
     yes: Yes = False,
     json: Json = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from campaign.cli.options import pairs_of
+from campaign.cli.options import MOST, pairs_of
 from campaign.cli.output import as_json, confirm, hint, json_text, progress, record, say, table
 from campaign.cli.running import with_kit
 
@@ -23,7 +23,7 @@ imports_app = typer.Typer(help="See what was imported; go on with it, or take it
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, whole and unpaged.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Id = Annotated[int, typer.Argument(help="The import's number.", metavar="ID")]
+Id = Annotated[int, typer.Argument(help="The import's number.", metavar="ID", min=1, max=MOST)]
 
 _SHOWN_ROWS: Final = 1_000
 _SIGNS: Final = {"added": "+", "changed": "~", "refused": "!"}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from campaign.cli.options import MOST
 from campaign.cli.output import as_json, confirm, say, table
 from campaign.cli.running import with_kit
 from campaign.cli.streams import write_json, write_table
@@ -85,7 +86,7 @@ def audit(
     action: Annotated[str | None, typer.Option(help="Only this: import.undo, or list for all about lists.")] = None,
     about: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Only about this person.")] = None,
     since: Annotated[str | None, typer.Option(metavar="DAY", help="Only since this day (UTC).")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="The newest so many.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, max=MOST, help="The newest so many.")] = None,
     json: Json = False,
 ) -> None:
     """Show who did what, newest first, with what was before and after. Addresses are masked."""

@@ -12,6 +12,8 @@ _AUDIENCE: Final = "Who"
 _WORDS: Final = "What"
 _RULES: Final = "How"
 
+MOST: Final = 10**18
+"""No number is asked for that is larger: it would not fit into a database's column."""
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The campaign's short name.")]
 KeyDate = Annotated[
     str | None,
