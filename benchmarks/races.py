@@ -30,7 +30,7 @@ from campaign.actions.kit import Kit
 from campaign.domain.addresses import Address
 from campaign.domain.delivery import LIVE, State
 from campaign.domain.editions import EditionState
-from campaign.domain.errors import Conflict
+from campaign.domain.errors import Conflict, NotReady
 from campaign.domain.suppressing import parse_target
 from campaign.logs import set_up_logs
 from campaign.store import ledger
@@ -299,10 +299,10 @@ class _Racer:
                 self._tally.fired["cancels"] += 1
 
     async def _still_sends(self, act: Awaitable[object]) -> bool:
-        """Do something to an edition; False when its last letter was faster."""
+        """Do something to an edition; False when its last letter was faster, or another arm has cancelled it."""
         try:
             await act
-        except Conflict:
+        except (Conflict, NotReady):
             return False
         return True
 
