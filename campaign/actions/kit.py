@@ -72,6 +72,11 @@ class Kit:
             raise NotReady("No relay is configured.", remedy="Set CAMPAIGN_SMTP_URL in .env, or write relays.toml.")
         return self.relays
 
+    @property
+    def ways(self) -> frozenset[str]:
+        """The names of the relays that are set; the ledger also knows those that are set no more."""
+        return frozenset(relay.name for relay in self.relays)
+
     def relay(self, name: str) -> Relay:
         """Return the relay of that name, or say which there are."""
         for relay in self.require_relays():

@@ -102,8 +102,8 @@ async def used_up(kit: Kit, tx: Transaction) -> dict[str, datetime]:
 
 async def closed(kit: Kit, tx: Transaction) -> list[relays.Relay]:
     """Return the relays that rest or are paused; one that is set no more is none."""
-    now, ways = kit.clock.now(), {relay.name for relay in kit.relays}
-    return [one for one in await relays.every(tx) if one.name in ways and not one.is_open(now)]
+    now = kit.clock.now()
+    return [one for one in await relays.every(tx) if one.name in kit.ways and not one.is_open(now)]
 
 
 async def pause(kit: Kit, name: str, domain: str | None = None) -> bool:

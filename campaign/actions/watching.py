@@ -225,7 +225,7 @@ def _span(counts: Iterable[Count], now: datetime) -> float:
 
 async def _keeping(kit: Kit, tx: Transaction, *, attended: bool) -> list[Wait]:
     """Name what keeps everything, or all that would go one way that there still is."""
-    now, ways = kit.clock.now(), {relay.name for relay in kit.relays}
+    now = kit.clock.now()
     found = [] if attended else [Wait(Why.NO_DAEMON)]
     if (brake := await brakes.find(tx)) is not None:
         found.append(Wait(Why.BRAKED, who=brake.pulled_by, words=brake.because))
@@ -237,7 +237,7 @@ async def _keeping(kit: Kit, tx: Transaction, *, attended: bool) -> list[Wait]:
     used_up = await steering.used_up(kit, tx)
     found += [Wait(Why.USED_UP, who=name, until=until) for name, until in used_up.items()]
     for pace in await paces.every(tx):
-        if pace.relay not in ways:
+        if pace.relay not in kit.ways:
             continue
         who = f"{pace.domain} by {pace.relay}"
         if not pace.is_open(now):
