@@ -58,6 +58,8 @@ class Hanging:
         self._lines: list[Line] = []
         self._dead: set[str] = set()
         self._slow: set[str] = set()
+        self._unseen: set[str] = set()
+        """Those of them that came late between two looks."""
         self._known: set[str] = set()
         """Domains to which a letter has come to its end, be it a bad one."""
         self.wary = True
@@ -114,26 +116,35 @@ class Hanging:
         domain = line.domain
         if domain is None:
             return
+        hung, late = self.hangs(domain), seconds > line.patience
         line.arrived, line.domain = line.since, None
         self._known.add(domain)
-        if not self.hangs(domain):
+        if not hung and not (late and self._overtaken(line)):
             line.share.spent(seconds)
             return
         self._dead.discard(domain)
         self._slow.discard(domain)
-        if seconds > _SILENCE:
-            self._dead.add(domain)
-        elif seconds > line.patience:
-            self._slow.add(domain)
+        if late:
+            (self._dead if seconds > _SILENCE else self._slow).add(domain)
+        if not hung:
+            self._unseen.add(domain)
+            self.wary = True
+
+    def _overtaken(self, line: Line) -> bool:
+        """Say whether another letter of this relay set out long after the one that has just arrived, and came first."""
+        behind = line.arrived + line.patience
+        return any(other.arrived > behind for other in self._lines if other.share is line.share)
 
     def look(self) -> set[str]:
-        """Return the domains that hang now and did not when it looked last."""
+        """Return the domains that were found to hang since it looked last."""
         newest: dict[Share, float] = {}
         for line in self._lines:
             newest[line.share] = max(line.arrived, newest.get(line.share, line.arrived))
         late = {line.domain for line in self._lines if line.domain and line.since + line.patience < newest[line.share]}
         new = {domain for domain in late if not self.hangs(domain)}
         self._dead |= new
+        new |= self._unseen & (self._dead | self._slow)
+        self._unseen.clear()
         strange = not self._known or not self._known.issuperset(self._backlog.names)
         self.wary = strange or bool(self._dead or self._slow)
         if not self.wary:

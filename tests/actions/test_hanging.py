@@ -85,6 +85,33 @@ def test_a_domain_hangs_when_a_letter_that_set_out_a_second_later_has_arrived() 
     assert not watched.hanging.hangs(WELL)
 
 
+def test_a_letter_that_comes_late_between_two_looks_is_noticed_all_the_same() -> None:
+    watched = Watched()
+    for domain in (SLOW, WELL):
+        watched.carry(watched.lines[0], domain, 0.05)
+    watched.hanging.look()
+    assert not watched.hanging.wary
+    watched.begin(watched.lines[0], SLOW)
+    watched.now += 1.1
+    watched.carry(watched.lines[1], WELL, 0.05)
+    watched.hanging.arrived(watched.lines[0], 1.15)
+    assert watched.hanging.hangs(SLOW)
+    assert watched.hanging.wary
+    assert watched.lines[0].patience == 1.0, "what is usual is learned from others"
+    assert watched.hanging.look() == {SLOW}, "its letters that are laid ready are taken back"
+    assert watched.hanging.look() == set()
+
+
+def test_a_letter_that_took_long_because_all_did_is_not_late_when_it_comes() -> None:
+    watched = Watched()
+    for line, domain in zip(watched.lines, (SLOW, WELL), strict=False):
+        watched.begin(line, domain)
+    watched.now += 1.5
+    for line in watched.lines[1::-1]:
+        watched.hanging.arrived(line, 1.5)
+    assert not watched.hanging.hangs(SLOW)
+
+
 def test_none_hangs_when_all_wait_for_the_same() -> None:
     watched = Watched()
     for line in watched.lines[:9]:
