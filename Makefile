@@ -78,7 +78,7 @@ format: $(DEV) ## Put the code into the house's format
 bench: $(DEV) ## Measure, in turn with others' programs, and print a table (a quarter of an hour)
 	@$(PY) -m benchmarks $(ARGS)
 
-proof: $(DEV) ## Kill the daemon again and again while letters fly, and count
+proof: $(DEV) ## Kill the daemon again and again while letters fly, and count (an hour)
 	@$(PY) -m benchmarks proof $(ARGS)
 
 requirements: | $(PY) ## Refresh the pins (needs the package index)
