@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, KeysView
 from typing import Final
 
 from campaign.store.claims import Claimed
@@ -44,7 +44,7 @@ class Backlog:
         return len(self._waiting)
 
     @property
-    def names(self) -> Iterable[str]:
+    def names(self) -> KeysView[str]:
         """The domains to which letters wait here."""
         return self._waiting.keys()
 

@@ -67,6 +67,7 @@ class Carrier:
                     await self._carry(made)
                 except Exception as error:  # noqa: BLE001 -- one letter must not take the others at the dot with it
                     _log.exception("letter_failed", delivery=letter.id, error=str(error))
+                    line.domain = None  # our own fault says nothing of the domain
                     await self._committer.settle(failed(self._kit, letter))
                 hanging.arrived(line, clock.monotonic() - began)
                 self._backlog.landed(letter)
@@ -218,8 +219,7 @@ class Carrier:
         """Count what the answer says about the relay; a database that is away must not touch the letter's outcome."""
         try:
             if verdict.scope in _ABOUT_RELAY and answer.phase is not Phase.DOT:
-                if not self._excused(letter.domain, answer):
-                    await self._lane.fault(answer)
+                await self._lane.fault(answer, self._suspect(letter.domain, answer))
             elif self._lane.faulty and answer.reply is not None:
                 await self._lane.well()
             if verdict.scope is Scope.DOMAIN or self._lane.choosy:
@@ -233,14 +233,14 @@ class Carrier:
         except Exception as error:  # noqa: BLE001 -- see above
             _log.error("relay_not_judged", error=str(error))
 
-    def _excused(self, domain: str, answer: Answer) -> bool:
-        """Say whether a line that broke off tells nothing new of the relay: again at a recipient of one domain.
+    def _suspect(self, domain: str, answer: Answer) -> str | None:
+        """Return the domain that a line which broke off at one of its recipients may be the fault of, if it may.
 
         A smarthost that asks the domain's own servers hangs up when they are dead. Where letters to others are in the
         air that is the relay's fault once at most until a letter goes through: a dead domain must not rest the relay.
         """
         others = self._backlog.aloft > self._backlog.flying(domain)
-        return answer.phase in _AT_RECIPIENT and others and not self._lane.accuse(domain)
+        return domain if answer.phase in _AT_RECIPIENT and others else None
 
     async def _judge_domain(self, domain: str, verdict: Verdict) -> None:
         """Slow down a domain that asks for it, and let one that was slowed down get faster as it takes letters."""

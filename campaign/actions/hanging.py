@@ -27,13 +27,15 @@ _RESERVE: Final = 4
 NOT_YET: Final = float("inf")
 """When a letter sets out whose connection is still being made."""
 _PATIENCE: Final = 1.0
-"""Seconds without a letter to anybody else after which domains that hang may hold more."""
+"""Seconds with connections to spare, and no letter to anybody else for one, after which domains that hang may hold more."""
+_REMEMBERED: Final = 64
+"""When more slow domains are known, those to which no letter is in hand are forgotten: each is counted for each letter."""
 
 
 class Line:
     """What one connection is at; its carrier keeps it up to date."""
 
-    __slots__ = ("arrived", "domain", "share", "since")
+    __slots__ = ("arrived", "domain", "judged", "share", "since")
 
     def __init__(self, share: Share) -> None:
         """Begin with nothing under way; `share` knows how long a letter takes there as a rule."""
@@ -42,6 +44,8 @@ class Line:
         """Where the letter goes that is under way, None between two."""
         self.since = self.arrived = float("-inf")
         """When the letter that is under way set out, and when the last one that arrived had."""
+        self.judged: float | None = None
+        """When the last one had set out that was found to be late: it says no more of its domain than once."""
 
     @property
     def patience(self) -> float:
@@ -105,8 +109,12 @@ class Hanging:
         if domain is None:
             if self._alone_since is None:
                 self._alone_since = self._seconds()
-        elif self._alone_since is not None and not self.hangs(domain):
+        elif self._alone_since is not None and not self.hangs(domain) and not self._to_spare():
             self._alone_since = None
+
+    def _to_spare(self) -> bool:
+        """Say whether more connections rest than are kept for what may come: others have letters, but not for all."""
+        return sum(line.domain is None for line in self._lines) > len(self._lines) // _RESERVE
 
     def arrived(self, line: Line, seconds: float) -> None:
         """Note that a letter came to its end after so many seconds, and learn from it how its domain is.
@@ -140,9 +148,21 @@ class Hanging:
         newest: dict[Share, float] = {}
         for line in self._lines:
             newest[line.share] = max(line.arrived, newest.get(line.share, line.arrived))
-        late = {line.domain for line in self._lines if line.domain and line.since + line.patience < newest[line.share]}
+        late, silent = set[str](), set[str]()
+        for line in self._lines:
+            if line.domain is None:
+                continue
+            if line.judged != line.since and line.since + line.patience < newest[line.share]:
+                line.judged = line.since
+                late.add(line.domain)
+            if line.since + _SILENCE < newest[line.share]:
+                silent.add(line.domain)
         new = {domain for domain in late if not self.hangs(domain)}
-        self._dead |= new
+        self._dead |= new | (self._slow & silent)
+        self._slow -= silent
+        if len(self._slow) > _REMEMBERED:
+            flying, waiting = self._backlog.flying, self._backlog.names
+            self._slow = {domain for domain in self._slow if flying(domain) or domain in waiting}
         new |= self._unseen & (self._dead | self._slow)
         self._unseen.clear()
         strange = not self._known or not self._known.issuperset(self._backlog.names)

@@ -42,6 +42,9 @@ class Lane:
         self.faulty = True
         """Whether faults may be on record that the next good answer takes away."""
         self._accused: set[str] = set()
+        """Domains at whose recipients a line broke off since a letter went through."""
+        self._in_order = asyncio.Lock()
+        """Faults, and the good answers that end them, are written down in the order in which they came."""
         self.room: int | None = None
         """How many letters may go within the next seconds; None is no limit."""
         self._pool: Pool | None = None
@@ -154,22 +157,28 @@ class Lane:
         for _ in range(self.connections):
             self.share.wake()
 
-    def accuse(self, domain: str) -> bool:
-        """Note that a line broke off at a recipient of this domain; False when one did already since all was well."""
-        known = domain in self._accused
-        self._accused.add(domain)
-        return not known
-
     async def well(self) -> None:
         """Forget the faults of a relay that works."""
         self.faulty = False  # first, so that the other connections do not do it, too
-        self._accused.clear()
-        async with self._kit.store.begin() as tx:
-            await relays.well(tx, self.name)
-            await alerting.relay_well(self._kit, tx, self.name)
+        async with self._in_order:
+            self._accused.clear()
+            async with self._kit.store.begin() as tx:
+                await relays.well(tx, self.name)
+                await alerting.relay_well(self._kit, tx, self.name)
 
-    async def fault(self, answer: Answer) -> None:
-        """Count a fault of the relay; from the third in a row, or for wrong settings at once, the lane rests."""
+    async def fault(self, answer: Answer, domain: str | None = None) -> None:
+        """Count a fault of the relay; from the third in a row, or for wrong settings at once, the lane rests.
+
+        Faults that may be the fault of a recipient `domain` count once until a letter goes through.
+        """
+        async with self._in_order:
+            if domain in self._accused:
+                return
+            if domain is not None:
+                self._accused.add(domain)
+            await self._count(answer)
+
+    async def _count(self, answer: Answer) -> None:
         verdict = judge(answer, first_attempt=True)
         said = masked(str(answer.reply) if answer.reply else answer.fault or "")
         self.faulty = True

@@ -185,6 +185,77 @@ def test_its_next_answers_say_whether_it_still_hangs() -> None:
     assert not watched.hanging.hangs(SLOW)
 
 
+def test_a_slow_domain_that_falls_silent_leaves_the_slow_ones_their_connection() -> None:
+    watched = Watched()
+    watched.hang("slow2.example.org")
+    watched.hanging.arrived(watched.lines[0], 2.0)
+    watched.hang(SLOW)
+    watched.hanging.arrived(watched.lines[0], 2.0)
+    watched.backlog.put([*some(SLOW, 5), *some("slow2.example.org", 5, 10), *some(WELL, 40, 30)])
+    slow = next(taken for taken in iter(watched.take, None) if taken != WELL)
+    watched.begin(watched.lines[0], slow)
+    watched.now += 5
+    watched.carry(watched.lines[1], WELL, 0.05)
+    watched.hanging.look()
+    assert {watched.take() for _ in range(5)} == {WELL}, "it is slow, and has the one that slow ones may have"
+    watched.now += 26
+    watched.carry(watched.lines[1], WELL, 0.05)
+    assert watched.hanging.look() == set()
+    [other] = {SLOW, "slow2.example.org"} - {slow}
+    assert {watched.take() for _ in range(5)} == {WELL, other}
+
+
+def test_one_letter_that_is_stuck_is_told_once_when_its_domain_is_well_again() -> None:
+    watched = Watched()
+    watched.hang(SLOW)
+    watched.now += 0.1
+    watched.carry(watched.lines[1], SLOW, 0.05)
+    assert not watched.hanging.hangs(SLOW)
+    watched.now += 5
+    watched.carry(watched.lines[2], WELL, 0.05)
+    assert watched.hanging.look() == set()
+    assert not watched.hanging.hangs(SLOW)
+
+
+def test_of_many_slow_domains_those_with_no_letter_left_are_forgotten() -> None:
+    watched = Watched()
+    watched.backlog.put(some(SLOW, 1))
+    for domain in (SLOW, *(f"slow{number}.example.org" for number in range(70))):
+        watched.hang(domain)
+        watched.hanging.arrived(watched.lines[0], 2.0)
+    watched.hanging.look()
+    assert watched.hanging.hangs(SLOW)
+    assert not watched.hanging.hangs("slow7.example.org")
+
+
+def test_it_may_hold_more_when_others_have_letters_for_a_few_connections_only() -> None:
+    watched = Watched()
+    watched.hang(SLOW)
+    watched.hanging.arrived(watched.lines[0], 2.0)
+    watched.backlog.put(some(SLOW, 20))
+    watched.begin(watched.lines[0], SLOW)
+    assert [watched.take(), watched.take()] == [SLOW, None]
+    watched.now += 0.6
+    watched.backlog.put(some(WELL, 1, 30))
+    assert [watched.take(), watched.take()] == [WELL, None], "one every half second, of a domain that asks for no more"
+    watched.now += 0.6
+    assert watched.take() == SLOW
+
+
+def test_it_holds_one_connection_again_when_others_have_letters_for_most() -> None:
+    watched = Watched()
+    watched.hang(SLOW)
+    watched.hanging.arrived(watched.lines[0], 2.0)
+    watched.backlog.put(some(SLOW, 20))
+    assert [watched.take(), watched.take()] == [SLOW, None]
+    for line in watched.lines[:8]:
+        watched.begin(line, WELL)
+    watched.backlog.put(some(WELL, 1, 30))
+    assert watched.take() == WELL
+    watched.now += 1.2
+    assert watched.take() is None
+
+
 def test_nobody_is_asked_when_all_domains_are_known_and_none_hangs() -> None:
     watched = Watched()
     watched.backlog.put([*some(WELL, 3), *some(SLOW, 3, 10)])
