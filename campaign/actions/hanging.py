@@ -27,9 +27,9 @@ _RESERVE: Final = 4
 NOT_YET: Final = float("inf")
 """When a letter sets out whose connection is still being made."""
 _PATIENCE: Final = 1.0
-"""Seconds with connections to spare, and no letter to anybody else for one, after which domains that hang may hold more."""
+"""Seconds with connections to spare and no letter to anybody else, after which domains that hang may hold more."""
 _REMEMBERED: Final = 64
-"""When more slow domains are known, those to which no letter is in hand are forgotten: each is counted for each letter."""
+"""When more slow domains are known, those with no letter in hand are forgotten: each is counted for each letter."""
 
 
 class Line:
