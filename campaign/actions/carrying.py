@@ -230,7 +230,7 @@ class Carrier:
                 self._lane.end_drain()  # no other letter in hand would be let through either: they all go back at once
             if verdict.hard and await self._desk.breakers.look(letter.edition_id):
                 self._lane.end_drain()  # what is claimed goes back; the next drain leaves the paused edition alone
-        except Exception as error:  # noqa: BLE001 -- see above
+        except Exception as error:  # noqa: BLE001 -- its outcome is written, and stands
             _log.error("relay_not_judged", error=str(error))
 
     def _suspect(self, domain: str, answer: Answer) -> str | None:

@@ -160,9 +160,7 @@ class Hanging:
         new = {domain for domain in late if not self.hangs(domain)}
         self._dead |= new | (self._slow & silent)
         self._slow -= silent
-        if len(self._slow) > _REMEMBERED:
-            flying, waiting = self._backlog.flying, self._backlog.names
-            self._slow = {domain for domain in self._slow if flying(domain) or domain in waiting}
+        self._forget()
         new |= self._unseen & (self._dead | self._slow)
         self._unseen.clear()
         strange = not self._known or not self._known.issuperset(self._backlog.names)
@@ -170,6 +168,12 @@ class Hanging:
         if not self.wary:
             self._alone_since = None
         return new
+
+    def _forget(self) -> None:
+        """Forget slow domains to which no letter is in hand, where many are known."""
+        if len(self._slow) > _REMEMBERED:
+            flying, waiting = self._backlog.flying, self._backlog.names
+            self._slow = {domain for domain in self._slow if flying(domain) or domain in waiting}
 
     async def watch(self, step_back: Callable[[set[str]], None]) -> None:
         """Look again and again; `step_back` takes the letters that are laid ready from domains that hang."""
