@@ -24,7 +24,7 @@ from campaign.domain.delivery import Kind, State
 from campaign.domain.editions import EditionEvent, EditionState
 from campaign.domain.errors import NotFound
 from campaign.domain.replies import Answer, Phase, Reply
-from campaign.store import editions, paces
+from campaign.store import editions, paces, relays
 from campaign.store.engine import Store
 from campaign.store.paces import Pace
 from campaign.store.schema.ledger import deliveries
@@ -154,6 +154,31 @@ async def test_a_relay_that_is_away_is_an_alert_when_it_stays_away(kit: Kit, clo
     await lane.well()
     assert await topics(kit) == []
     assert {state for _, state in await letters(kit)} == {State.EXPIRED}
+
+
+async def test_faults_at_recipients_of_one_domain_rest_no_relay_through_which_letters_go(kit: Kit, lane: Lane) -> None:
+    hung_up = Answer(Phase.RCPT, fault="drop")
+    for _ in range(4):
+        await lane.fault(hung_up, "dead.example.org")
+    assert await faults(kit) == 1, "it counts once until a letter goes through"
+    await lane.well()
+    assert await faults(kit) == 0
+    async with asyncio.TaskGroup() as together:
+        for _ in range(20):
+            together.create_task(lane.fault(hung_up, "dead.example.org"))
+            together.create_task(lane.well())
+    assert await faults(kit) <= 1, "each is written down before the next, in the order in which they came"
+    assert not lane.closed
+    await lane.well()
+    for number in range(3):
+        await lane.fault(hung_up, f"dead{number}.example.org")
+    assert lane.closed, "three domains at once are the relay's fault"
+
+
+async def faults(kit: Kit) -> int:
+    async with kit.store.read() as tx:
+        [relay] = await relays.every(tx)
+    return relay.faults
 
 
 @pytest.mark.parametrize(("answer", "topic"), [(WRONG, "sign_in"), (NOT_YOU, "sender_refused")])
