@@ -114,7 +114,8 @@ class Hanging:
 
     def _to_spare(self) -> bool:
         """Say whether more connections rest than are kept for what may come: others have letters, but not for all."""
-        return sum(line.domain is None for line in self._lines) > len(self._lines) // _RESERVE
+        resting = sum(line.domain is None and not line.share.limited for line in self._lines)
+        return resting > len(self._lines) // _RESERVE
 
     def arrived(self, line: Line, seconds: float) -> None:
         """Note that a letter came to its end after so many seconds, and learn from it how its domain is.

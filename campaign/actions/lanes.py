@@ -171,6 +171,7 @@ class Lane:
 
         Faults that may be the fault of a recipient `domain` count once until a letter goes through.
         """
+        self.faulty = True  # before its turn: a good answer that comes after it is to be written down after it
         async with self._in_order:
             if domain in self._accused:
                 return
@@ -181,7 +182,6 @@ class Lane:
     async def _count(self, answer: Answer) -> None:
         verdict = judge(answer, first_attempt=True)
         said = masked(str(answer.reply) if answer.reply else answer.fault or "")
-        self.faulty = True
         async with self._kit.store.begin() as tx:
             stop = verdict.scope is Scope.CONFIGURATION
             until = await relays.fault(tx, self.name, f"{answer.phase}: {said}", self._kit.clock.now(), stop=stop)

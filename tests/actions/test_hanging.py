@@ -242,6 +242,19 @@ def test_it_may_hold_more_when_others_have_letters_for_a_few_connections_only() 
     assert watched.take() == SLOW
 
 
+def test_connections_that_wait_for_a_permit_are_not_to_spare() -> None:
+    watched = Watched()
+    watched.hang(SLOW)
+    watched.hanging.arrived(watched.lines[0], 2.0)
+    watched.backlog.put(some(SLOW, 20))
+    assert [watched.take(), watched.take()] == [SLOW, None]
+    watched.lines[0].share.limited = True
+    watched.backlog.put(some(WELL, 1, 30))
+    assert watched.take() == WELL
+    watched.now += 1.2
+    assert watched.take() is None
+
+
 def test_it_holds_one_connection_again_when_others_have_letters_for_most() -> None:
     watched = Watched()
     watched.hang(SLOW)
