@@ -57,6 +57,10 @@ class Backlog:
         """How many letters to a domain are in the air."""
         return self._flying.get(domain, 0)
 
+    def has_others(self, domain: str) -> bool:
+        """Whether letters to other domains are in hand: in the air, or waiting for their turn."""
+        return self.aloft > self.flying(domain) or self.domains > (domain in self._waiting)
+
     def put(self, letters: Iterable[Claimed]) -> None:
         """Take letters in hand, and wake as many connections."""
         for letter in letters:

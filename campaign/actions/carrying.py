@@ -219,7 +219,7 @@ class Carrier:
         """Count what the answer says about the relay; a database that is away must not touch the letter's outcome."""
         try:
             if verdict.scope in _ABOUT_RELAY and answer.phase is not Phase.DOT:
-                await self._lane.fault(answer, self._suspect(letter.domain, answer))
+                await self._lane.fault(answer, self._suspect(letter.domain, verdict, answer))
             elif self._lane.faulty and answer.reply is not None:
                 await self._lane.well()
             if verdict.scope is Scope.DOMAIN or self._lane.choosy:
@@ -233,14 +233,14 @@ class Carrier:
         except Exception as error:  # noqa: BLE001 -- its outcome is written, and stands
             _log.error("relay_not_judged", error=str(error))
 
-    def _suspect(self, domain: str, answer: Answer) -> str | None:
+    def _suspect(self, domain: str, verdict: Verdict, answer: Answer) -> str | None:
         """Return the domain that a line which broke off at one of its recipients may be the fault of, if it may.
 
-        A smarthost that asks the domain's own servers hangs up when they are dead. Where letters to others are in the
-        air that is the relay's fault once at most until a letter goes through: a dead domain must not rest the relay.
+        A smarthost that asks the domain's own servers hangs up when they are dead. Where letters to others are in hand,
+        which will tell, that is hardly the relay's fault: a dead domain must not rest the relay.
         """
-        others = self._backlog.aloft > self._backlog.flying(domain)
-        return domain if answer.phase in _AT_RECIPIENT and others else None
+        broke_off = verdict.scope is Scope.RELAY and answer.phase in _AT_RECIPIENT
+        return domain if broke_off and self._backlog.has_others(domain) else None
 
     async def _judge_domain(self, domain: str, verdict: Verdict) -> None:
         """Slow down a domain that asks for it, and let one that was slowed down get faster as it takes letters."""

@@ -28,6 +28,8 @@ _OUTLOOK: Final = 5 * MICRO
 _ENOUGH: Final = 1_000
 """Letters within that time which are as good as no limit: no more are ever in hand."""
 _STUCK: Final = 0.02
+_ACCUSED: Final = 30.0
+"""Seconds after which a domain counts again at whose recipients lines break off, while no letter goes through."""
 
 
 class Lane:
@@ -41,8 +43,8 @@ class Lane:
         self.share = Share(relay.weight, self.connections, kit.clock.monotonic)
         self.faulty = True
         """Whether faults may be on record that the next good answer takes away."""
-        self._accused: set[str] = set()
-        """Domains at whose recipients a line broke off since a letter went through."""
+        self._accused: dict[str, float] = {}
+        """Domains at whose recipients a line broke off since a letter went through, and when that counted last."""
         self._in_order = asyncio.Lock()
         """Faults, and the good answers that end them, are written down in the order in which they came."""
         self.room: int | None = None
@@ -161,23 +163,28 @@ class Lane:
         """Forget the faults of a relay that works."""
         self.faulty = False  # first, so that the other connections do not do it, too
         async with self._in_order:
+            try:
+                async with self._kit.store.begin() as tx:
+                    await relays.well(tx, self.name)
+                    await alerting.relay_well(self._kit, tx, self.name)
+            except Exception:
+                self.faulty = True  # the faults are still on record: the next good answer takes them away
+                raise
             self._accused.clear()
-            async with self._kit.store.begin() as tx:
-                await relays.well(tx, self.name)
-                await alerting.relay_well(self._kit, tx, self.name)
 
     async def fault(self, answer: Answer, domain: str | None = None) -> None:
         """Count a fault of the relay; from the third in a row, or for wrong settings at once, the lane rests.
 
-        Faults that may be the fault of a recipient `domain` count once until a letter goes through.
+        Faults that may be the fault of a recipient `domain` count once in half a minute until a letter goes through.
         """
         self.faulty = True  # before its turn: a good answer that comes after it is to be written down after it
         async with self._in_order:
-            if domain in self._accused:
-                return
-            if domain is not None:
-                self._accused.add(domain)
-            await self._count(answer)
+            now = self._kit.clock.monotonic()
+            if domain is None:
+                await self._count(answer)
+            elif now - self._accused.get(domain, float("-inf")) >= _ACCUSED:
+                await self._count(answer)
+                self._accused[domain] = now
 
     async def _count(self, answer: Answer) -> None:
         verdict = judge(answer, first_attempt=True)

@@ -56,6 +56,23 @@ def test_when_others_are_done_a_slow_domain_may_have_all_connections() -> None:
     assert backlog.aloft == 20
 
 
+def test_letters_to_others_are_in_hand_while_they_wait_and_while_they_fly() -> None:
+    backlog = Backlog()
+    backlog.put([letter(1, "dead.example.org"), letter(2, "dead.example.org")])
+    dead = backlog.take()
+    assert dead
+    assert not backlog.has_others("dead.example.org")
+    assert backlog.has_others("mail.example.org")
+    backlog.put([letter(3, "mail.example.org")])
+    assert backlog.has_others("dead.example.org"), "it waits"
+    other = backlog.take()
+    assert other
+    assert other.domain == "mail.example.org"
+    assert backlog.has_others("dead.example.org"), "it flies"
+    backlog.landed(other)
+    assert not backlog.has_others("dead.example.org")
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=300))
 def test_every_letter_comes_out_once_whatever_lands_when(story: list[tuple[int, bool]]) -> None:
     backlog, out, flying = Backlog(), [], []

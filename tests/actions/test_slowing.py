@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from campaign.actions import backlog, campaigning, feeding, freezing, planning, publishing, slowing, steering
+from campaign.actions import alerting, backlog, campaigning, feeding, freezing, planning, publishing, slowing, steering
 from campaign.actions.kit import Kit
 from campaign.actions.sending import sender
 from campaign.clock import SystemClock
@@ -218,9 +218,14 @@ def test_a_throttled_letter_waits_a_quarter_of_an_hour_and_twice_as_long_each_ti
 
 
 @SQLITE_ONLY
-async def test_a_dead_domain_does_not_rest_the_relay_while_others_get_letters(store: Store, home: Path) -> None:
+@pytest.mark.parametrize("later", [0.0, 0.2], ids=["others are in the air", "others wait"])
+async def test_a_dead_domain_does_not_rest_the_relay_while_others_get_letters(
+    store: Store, home: Path, later: float
+) -> None:
+    """Ten letters to the dead domain are made ahead before the other has answered: later they may be alone in the air."""
+    dead = say("421 4.4.1 The next server does not answer").and_then("drop")
     async with FaultServer(dot=OK.after(0.05)) as server:
-        server.rcpt_to[SLOW] = say("421 4.4.1 The next server does not answer").and_then("drop")
+        server.rcpt_to[SLOW] = [dead, dead, *[dead.after(later)] * 10]
         kit = await a_sending_kit(store, home, server, {SLOW: 12, QUICK: 40})
         async with sender(kit, "worker") as post:
             draining = asyncio.create_task(post.drain(asyncio.Event()))
@@ -230,3 +235,17 @@ async def test_a_dead_domain_does_not_rest_the_relay_while_others_get_letters(st
         await kit.renderer.aclose()
         assert await by_domain(kit, State.ACCEPTED) == {QUICK: 40}
         assert await by_domain(kit, State.QUEUED) == {SLOW: 12}
+
+
+@SQLITE_ONLY
+async def test_wrong_settings_told_at_a_recipient_of_a_dead_domain_rest_the_relay_at_once(
+    store: Store, home: Path
+) -> None:
+    dead = say("421 4.4.1 The next server does not answer").and_then("drop")
+    async with FaultServer(dot=OK.after(1.0)) as server:
+        server.rcpt_to[SLOW] = [dead, say("530 5.7.0 Authentication required")]
+        kit = await a_sending_kit(store, home, server, {SLOW: 3, QUICK: 9}, connections=2)
+        await drain(kit)
+        [alert] = await alerting.told(kit, resolved=True)
+    assert alert.standing.topic == "relay:main:sign_in"
+    assert len(server.taken) <= 2, "what was at its dot, and no more"

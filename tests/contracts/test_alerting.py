@@ -25,7 +25,7 @@ from campaign.domain.editions import EditionEvent, EditionState
 from campaign.domain.errors import NotFound
 from campaign.domain.replies import Answer, Phase, Reply
 from campaign.store import editions, paces, relays
-from campaign.store.engine import Store
+from campaign.store.engine import DatabaseAway, Store
 from campaign.store.paces import Pace
 from campaign.store.schema.ledger import deliveries
 from campaign.store.schema.people import suppressions
@@ -127,6 +127,7 @@ async def test_addresses_of_readers_are_masked_before_anything_is_written_down(k
 
 
 LOST = Answer(Phase.CONNECT, fault="refused")
+HUNG_UP = Answer(Phase.RCPT, fault="drop")
 WRONG = Answer(Phase.AUTH, Reply.parse(535, ["5.7.8 wrong password"]))
 NOT_YOU = Answer(Phase.MAIL, Reply.parse(550, ["5.7.1 <letters@example.org>: not you"]))
 
@@ -157,22 +158,57 @@ async def test_a_relay_that_is_away_is_an_alert_when_it_stays_away(kit: Kit, clo
 
 
 async def test_faults_at_recipients_of_one_domain_rest_no_relay_through_which_letters_go(kit: Kit, lane: Lane) -> None:
-    hung_up = Answer(Phase.RCPT, fault="drop")
     for _ in range(4):
-        await lane.fault(hung_up, "dead.example.org")
+        await lane.fault(HUNG_UP, "dead.example.org")
     assert await faults(kit) == 1, "it counts once until a letter goes through"
     await lane.well()
     assert await faults(kit) == 0
     async with asyncio.TaskGroup() as together:
         for _ in range(20):
-            together.create_task(lane.fault(hung_up, "dead.example.org"))
+            together.create_task(lane.fault(HUNG_UP, "dead.example.org"))
             together.create_task(lane.well())
     assert await faults(kit) <= 1, "each is written down before the next, in the order in which they came"
     assert not lane.closed
     await lane.well()
     for number in range(3):
-        await lane.fault(hung_up, f"dead{number}.example.org")
+        await lane.fault(HUNG_UP, f"dead{number}.example.org")
     assert lane.closed, "three domains at once are the relay's fault"
+
+
+async def test_a_relay_that_hangs_up_on_all_of_few_domains_rests_a_little_later(
+    kit: Kit, clock: FrozenClock, lane: Lane
+) -> None:
+    for _ in range(2):
+        await lane.fault(HUNG_UP, "one.example.org")
+        await lane.fault(HUNG_UP, "other.example.org")
+    assert await faults(kit) == 2
+    assert not lane.closed
+    clock.advance(timedelta(seconds=31))
+    await lane.fault(HUNG_UP, "one.example.org")
+    assert lane.closed, "nothing went through meanwhile"
+
+
+async def test_what_could_not_be_written_down_of_a_relay_is_written_the_next_time(
+    kit: Kit, lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as away:
+        away.setattr(relays, "fault", no_database)
+        with pytest.raises(DatabaseAway):
+            await lane.fault(HUNG_UP, "dead.example.org")
+    await lane.fault(HUNG_UP, "dead.example.org")
+    assert await faults(kit) == 1
+    with monkeypatch.context() as away:
+        away.setattr(relays, "well", no_database)
+        with pytest.raises(DatabaseAway):
+            await lane.well()
+    assert lane.faulty, "the next good answer tries again"
+    await lane.well()
+    assert await faults(kit) == 0
+
+
+async def no_database(*_: object, **__: object) -> None:
+    """Stand in for a statement that meets no database."""
+    raise DatabaseAway("away")
 
 
 async def faults(kit: Kit) -> int:
