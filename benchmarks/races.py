@@ -25,7 +25,7 @@ from benchmarks.installation import DATABASES, Installation, installation
 from benchmarks.letters import prepare
 from benchmarks.stage import Scene, scene, slow_relay
 from benchmarks.witness import PostgresWitness, SqliteWitness, Verdict, Witness, judge
-from campaign.actions import blocking, braking, campaigning, planning, reporting, subscribing, suppressing
+from campaign.actions import blocking, braking, campaigning, freezing, planning, reporting, subscribing, suppressing
 from campaign.actions.kit import Kit
 from campaign.domain.addresses import Address
 from campaign.domain.delivery import LIVE, State
@@ -170,8 +170,11 @@ def _fenceless() -> Iterator[None]:
 
 
 async def _another(place: Installation) -> int:
+    """Plan a second edition; return its id. Both are frozen, so that acts meet the letters of both from the start."""
     async with place.kit() as kit:
-        return (await planning.send_now(kit, "digest", "second")).id
+        second = await planning.send_now(kit, "digest", "second")
+        await freezing.freeze_due(kit)
+        return second.id
 
 
 class _Racer:

@@ -6,6 +6,7 @@ that no domain with a hundred thousand letters keeps the rest waiting. It never 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -51,31 +52,40 @@ class Feeder:
         """Feed until nothing is due and nothing flies, or no lane is open; return how many letters were claimed.
 
         What falls due while the last replies are awaited is claimed, too: a relay may take ten minutes for one.
-        A database that is away ends the feeding, never the letters that fly: the next tick goes on.
         """
         taken = 0
         try:
-            while not self._drain.closed:
-                self._desk.leave(self._drain.paused_domains)
-                if not self._hungry:
-                    taken += await self._others()
-                    await self._moved()
-                    continue
-                again_from_start = any(self._positions.values())
-                found = await self._round()
-                taken += found or 0
-                if found is None or found or again_from_start:
-                    continue
-                if not (self._backlog.aloft or len(self._backlog)):
-                    break
-                await self._moved()
-        except DatabaseAway as error:
-            _log.debug("claim_waits", error=str(error))
-        except Exception as error:  # noqa: BLE001 -- see above
-            _log.exception("claim_failed", error=str(error))
+            while not self._drain.closed and (found := await self._step()) is not None:
+                taken += found
         finally:
             self._backlog.close()
         return taken
+
+    async def _step(self) -> int | None:
+        """Claim once, or wait a little; return how many letters came, None when nothing is due and none in hand.
+
+        A database that is away keeps no letter in hand waiting: they go out or back, and the last ends the feeding.
+        """
+        self._desk.leave(self._drain.paused_domains)
+        again_from_start = any(self._positions.values())
+        try:
+            if not self._hungry:
+                others = await self._others()
+                await self._moved()
+                return others
+            found = await self._round()
+            if found is None or found or again_from_start:
+                return found or 0
+        except DatabaseAway as error:
+            _log.debug("claim_waits", error=str(error))
+            await asyncio.sleep(_LOOK)
+        except Exception as error:  # noqa: BLE001 -- see above
+            _log.exception("claim_failed", error=str(error))
+            await asyncio.sleep(_LOOK)
+        if not (self._backlog.aloft or len(self._backlog)):
+            return None
+        await self._moved()
+        return 0
 
     @property
     def _hungry(self) -> bool:

@@ -115,6 +115,7 @@ class Pacer:
         self._answered: dict[int, Pool] = {}
         self._returning: dict[int, Pool] = {}
         self._wanted = asyncio.Event()
+        self._ended = asyncio.Event()
 
     def now(self) -> int:
         """Return the present instant in microseconds."""
@@ -132,13 +133,13 @@ class Pacer:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Fetch whenever somebody wants permits; while the database is away nothing limited goes out."""
-        while True:
+        """Fetch whenever somebody wants permits, until the end; while the database is away nothing limited goes out."""
+        while not self._ended.is_set():
             await self._wanted.wait()
             await asyncio.sleep(_GATHER)
             returning, self._returning = list(self._returning.values()), {}
             await self._hand_back(returning, all_of_them=False)
-            if not self._wanting:
+            if self._ended.is_set() or not self._wanting:
                 self._clear()
                 continue
             pools = list(self._wanting.values())
@@ -159,8 +160,13 @@ class Pacer:
         if not self._wanting and not self._returning:
             self._wanted.clear()
 
+    def end(self) -> None:
+        """Fetch no more. What is being fetched still comes: cancelled, it would be granted and nobody's."""
+        self._ended.set()
+        self._wanted.set()
+
     async def give_back(self) -> None:
-        """Hand back what nobody used, at the end."""
+        """Hand back what nobody used, after the end."""
         await self._hand_back(list(self._answered.values()), all_of_them=True)
 
     async def _hand_back(self, pools: list[Pool], *, all_of_them: bool) -> None:

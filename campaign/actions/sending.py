@@ -50,19 +50,22 @@ class Sender:
         if drain.closed:
             return 0
         desk = Desk(self._kit, self._committer, self._filling, Backlog(LOW), self.breakers)
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as beside:
+            beside.create_task(drain.pacer.run())
+            async with asyncio.TaskGroup() as carriers:
 
-            def opened(lanes: list[Lane]) -> None:
-                for lane in lanes:
-                    for _ in range(lane.connections):
-                        group.create_task(Carrier(desk, lane).run())
+                def opened(lanes: list[Lane]) -> None:
+                    for lane in lanes:
+                        for _ in range(lane.connections):
+                            carriers.create_task(Carrier(desk, lane).run())
 
-            opened(lanes)
-            watches = (drain.watch(opened), drain.pacer.run(), desk.hanging.watch(desk.step_back))
-            beside = [group.create_task(watch) for watch in watches]
-            taken = await Feeder(desk, drain, self._owner).run()
-            for task in beside:
-                task.cancel()
+                opened(lanes)
+                coroutines = drain.watch(opened), desk.hanging.watch(desk.step_back)
+                watches = [beside.create_task(coroutine) for coroutine in coroutines]
+                taken = await Feeder(desk, drain, self._owner).run()
+            for watch in watches:
+                watch.cancel()
+            drain.pacer.end()
         desk.let_go()
         await drain.pacer.give_back()
         await self._committer.written()

@@ -162,11 +162,14 @@ class Bound:
             self.free_at = self.earliest(at)
 
     def give_back(self, at: int) -> None:
-        """Take back a permit for `at` that was not used. Where they lie evenly apart its time is over all the same."""
-        piece = at // self._piece
+        """Take back a permit for `at` that was not used. Where they lie evenly apart its time is over all the same.
+
+        One for a time after all that is known was granted before a clock was set back, and is counted with the latest.
+        """
+        piece = min(at // self._piece, max(self.pieces, default=0))
         if not self.spaced and self.pieces.get(piece):
             self.pieces[piece] -= 1
-            self.free_at = self.earliest(at)
+            self.free_at = min(self.free_at, self.earliest(at))
 
 
 def first(bounds: Sequence[Bound], at: int) -> int:

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import func, select
 
 from campaign.actions import campaigning, carrying, freezing, planning, publishing, steering
+from campaign.actions.feeding import Feeder
 from campaign.actions.kit import Kit, Relay
 from campaign.actions.pacing import Pacer, Pool
 from campaign.actions.sending import sender
@@ -25,7 +26,7 @@ from campaign.domain.pace import Limits, Span, WarmUp
 from campaign.mail.smtp import SmtpOptions, SmtpTransport, Tls
 from campaign.mail.terms import PhaseTimeouts
 from campaign.store import agenda, permits, relays
-from campaign.store.engine import Store
+from campaign.store.engine import DatabaseAway, Store
 from campaign.store.permits import Ask
 from campaign.store.schema.ledger import deliveries, delivery_events
 from campaign.store.writer import Writer
@@ -325,13 +326,33 @@ async def test_permits_that_lie_unused_are_not_lost_to_the_day(store: Store, hom
         assert pool.take() is not None
         used += 1
         clock.shift += timedelta(seconds=5)
-    fetching.cancel()
-    await asyncio.gather(fetching, return_exceptions=True)
-    await pacer.give_back()
+    assert await left_to_the_day(kit, pacer, fetching) == 880
     await writer.close()
+    assert used == 120
+
+
+async def test_permits_that_come_when_all_is_over_are_not_lost_to_the_day(store: Store, home: Path) -> None:
+    kit = a_kit(store, SystemClock(), home)
+    writer = Writer(kit.store)
+    pacer = Pacer(kit, writer)
+    pool = Pool(pacer, ("main", ""), lambda: {Span.DAY: 1_000})
+    fetching = asyncio.create_task(pacer.run())
+    assert not pool.at_hand()
+    async with kit.store.begin():  # so that nothing can be written for a moment, on SQLite at least
+        await asyncio.sleep(0.1)
+        pacer.end()
+    assert await left_to_the_day(kit, pacer, fetching) == 1_000
+    await writer.close()
+
+
+async def left_to_the_day(kit: Kit, pacer: Pacer, fetching: asyncio.Task[None]) -> int:
+    """End, and return how many of a day's thousand permits are still there."""
+    pacer.end()
+    await asyncio.wait_for(fetching, 10)
+    await pacer.give_back()
     async with kit.store.read() as tx:
         [day] = await permits.bounds(tx, Ask("main", "", {Span.DAY: 1_000}, 0))
-    assert sum(day.pieces.values()) == used == 120
+    return 1_000 - sum(day.pieces.values())
 
 
 async def test_without_limits_no_permit_is_ever_asked_for(
@@ -347,3 +368,22 @@ async def test_without_limits_no_permit_is_ever_asked_for(
         monkeypatch.setattr(permits, "bounds", never)
         await drain(kit)
     assert await outcomes(kit) == {(State.ACCEPTED, "main", 1): 5}
+
+
+@SQLITE_ONLY
+async def test_letters_in_hand_get_their_permits_when_no_more_can_be_claimed(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_database(_: object) -> list[int | None]:
+        raise DatabaseAway("gone for a moment", remedy="wait")
+
+    async with FaultServer() as server:
+        way = replace(a_relay("main", server), limits=Limits(per_second=20))
+        kit = await a_sending_kit(store, home, [way], people=30)
+        async with sender(kit, "worker") as post:
+            draining = asyncio.create_task(post.drain(asyncio.Event()))
+            await asyncio.wait_for(server.at_dot.wait(), 10)
+            monkeypatch.setattr(Feeder, "_sources", no_database)
+            await asyncio.wait_for(draining, 15)
+        await kit.renderer.aclose()
+    assert len(server.held) == 30

@@ -19,7 +19,7 @@ from campaign.domain.delivery import State, throttle_wait
 from campaign.domain.pace import DomainLimits
 from campaign.settings import Domains
 from campaign.store import paces
-from campaign.store.engine import Store
+from campaign.store.engine import DatabaseAway, Store
 from campaign.store.paces import Pace, Slowing
 from campaign.store.schema.ledger import deliveries, delivery_events
 from tests.actions.test_lanes import EVERY, OK, SQLITE_ONLY, a_relay
@@ -130,6 +130,26 @@ async def test_a_paused_domain_is_not_claimed_and_what_is_in_hand_goes_back(stor
             await post.drain(asyncio.Event())
             assert Counter(server.taken) == {SLOW: 40, QUICK: 40}
         await kit.renderer.aclose()
+
+
+@SQLITE_ONLY
+async def test_what_is_in_hand_to_a_paused_domain_goes_back_although_no_more_can_be_claimed(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_database(_: object) -> list[int | None]:
+        raise DatabaseAway("gone for a moment", remedy="wait")
+
+    async with FaultServer(dot=OK.after(0.1)) as server:
+        kit = await a_sending_kit(store, home, server, {SLOW: 40, QUICK: 40})
+        async with sender(kit, "worker") as post:
+            draining = asyncio.create_task(post.drain(asyncio.Event()))
+            await asyncio.wait_for(server.at_dot.wait(), 10)
+            monkeypatch.setattr(feeding.Feeder, "_sources", no_database)
+            assert await steering.pause(kit, "main", SLOW)
+            await asyncio.wait_for(draining, 30)
+        await kit.renderer.aclose()
+    assert Counter(server.taken)[QUICK] == 40
+    assert (await by_domain(kit, State.QUEUED))[SLOW] == 40 - Counter(server.taken)[SLOW] > 0
 
 
 @SQLITE_ONLY

@@ -96,6 +96,17 @@ def test_few_are_fetched_at_once_and_what_is_not_used_of_a_day_is_given_back() -
     assert len(grant([second], NOW, 5)) == 5
 
 
+@given(st.integers(1, 10**6), st.integers(1, 9))
+def test_what_was_granted_before_a_clock_was_set_back_can_be_given_back_after_it(seconds: int, later: int) -> None:
+    day = Bound(Span.DAY, 100)
+    given_out = grant([day], NOW, 9)
+    back = NOW - seconds * MICRO
+    again = grant([day], back, later)
+    for at in given_out:
+        day.give_back(at)
+    assert sum(day.pieces.values()) == len(again) == later
+
+
 def test_a_warm_up_grows_by_the_day_until_it_matters_no_more() -> None:
     curve = WarmUp(date(2027, 1, 4), 500, 1.5)
     days = [curve.limit_on(date(2027, 1, 4) + timedelta(n)) for n in (-1, 0, 1, 2, 3)]
