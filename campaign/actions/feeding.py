@@ -47,6 +47,8 @@ class Feeder:
         self._in_vain: frozenset[str] = frozenset()
         """The domains beside which the last look found none."""
         self._wait = _PATIENCE[0]
+        self._failed = False
+        """Whether the log was told that claims fail, and why."""
 
     async def run(self) -> int:
         """Feed until nothing is due and nothing flies, or no lane is open; return how many letters were claimed.
@@ -80,7 +82,9 @@ class Feeder:
             _log.debug("claim_waits", error=str(error))
             await asyncio.sleep(_LOOK)
         except Exception as error:  # noqa: BLE001 -- see above
-            _log.exception("claim_failed", error=str(error))
+            told = _log.debug if self._failed else _log.exception
+            told("claim_failed", error=str(error))
+            self._failed = True
             await asyncio.sleep(_LOOK)
         if not (self._backlog.aloft or len(self._backlog)):
             return None

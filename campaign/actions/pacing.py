@@ -15,7 +15,7 @@ from campaign.actions.kit import Kit
 from campaign.domain.pace import AHEAD, MICRO, SPACED, Bound, Span, first, supply
 from campaign.logs import get_log
 from campaign.store import permits
-from campaign.store.engine import Transaction
+from campaign.store.engine import DatabaseAway, Transaction
 from campaign.store.permits import Ask, micros
 from campaign.store.writer import Writer
 
@@ -147,7 +147,8 @@ class Pacer:
             try:
                 answers = await self._writer.run(partial(self._take, asks))
             except Exception as error:  # noqa: BLE001 -- the database is away: nothing was granted, so nothing goes
-                _log.warning("permits_not_fetched", error=str(error))
+                told = _log.debug if isinstance(error, DatabaseAway) else _log.warning
+                told("permits_not_fetched", error=str(error))
                 await asyncio.sleep(_AGAIN)
                 continue
             for pool, (instants, bounds) in zip(pools, answers, strict=True):

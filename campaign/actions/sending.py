@@ -52,6 +52,7 @@ class Sender:
         desk = Desk(self._kit, self._committer, self._filling, Backlog(LOW), self.breakers)
         async with asyncio.TaskGroup() as beside:
             beside.create_task(drain.pacer.run())
+            noticing = beside.create_task(desk.hanging.watch(desk.step_back))
             async with asyncio.TaskGroup() as carriers:
 
                 def opened(lanes: list[Lane]) -> None:
@@ -60,11 +61,10 @@ class Sender:
                             carriers.create_task(Carrier(desk, lane).run())
 
                 opened(lanes)
-                coroutines = drain.watch(opened), desk.hanging.watch(desk.step_back)
-                watches = [beside.create_task(coroutine) for coroutine in coroutines]
+                opening = beside.create_task(drain.watch(opened))
                 taken = await Feeder(desk, drain, self._owner).run()
-            for watch in watches:
-                watch.cancel()
+                opening.cancel()  # nobody feeds a lane any more that would open now
+            noticing.cancel()
             drain.pacer.end()
         desk.let_go()
         await drain.pacer.give_back()

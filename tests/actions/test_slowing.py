@@ -11,12 +11,25 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from campaign.actions import alerting, backlog, campaigning, feeding, freezing, planning, publishing, slowing, steering
+from campaign.actions import (
+    alerting,
+    backlog,
+    campaigning,
+    feeding,
+    freezing,
+    planning,
+    publishing,
+    sending,
+    slowing,
+    steering,
+)
 from campaign.actions.kit import Kit
+from campaign.actions.lanes import Drain, Lane
 from campaign.actions.sending import sender
 from campaign.clock import SystemClock
 from campaign.domain.delivery import State, throttle_wait
 from campaign.domain.pace import DomainLimits
+from campaign.domain.replies import Answer, Phase
 from campaign.settings import Domains
 from campaign.store import paces
 from campaign.store.engine import DatabaseAway, Store
@@ -150,6 +163,33 @@ async def test_what_is_in_hand_to_a_paused_domain_goes_back_although_no_more_can
         await kit.renderer.aclose()
     assert Counter(server.taken)[QUICK] == 40
     assert (await by_domain(kit, State.QUEUED))[SLOW] == 40 - Counter(server.taken)[SLOW] > 0
+
+
+@SQLITE_ONLY
+async def test_a_relay_that_is_well_again_when_all_is_over_is_left_to_the_next_drain(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would claim for it: what it took now would keep the mail behind it waiting."""
+    opened: list[Lane] = []
+
+    class Watched(Drain):
+        async def look(self) -> list[Lane]:
+            opened.extend(new := await super().look())
+            return new
+
+    monkeypatch.setattr(sending, "Drain", Watched)
+    async with FaultServer() as server:
+        server.dot_to[QUICK] = [OK.after(0.7), *[OK.after(3)] * 20]
+        limits = Domains(own={SLOW: DomainLimits(parallel=1, per_second=1)})
+        kit = await a_sending_kit(store, home, server, {SLOW: 60, QUICK: 20}, limits)
+        async with sender(kit, "worker") as post:
+            draining = asyncio.create_task(post.drain(asyncio.Event()))
+            await asyncio.wait_for(server.at_dot.wait(), 10)
+            for _ in range(3):
+                await opened[0].fault(Answer(Phase.CONNECT, fault="refused"))
+            await asyncio.wait_for(draining, 20)
+        await kit.renderer.aclose()
+    assert (await by_domain(kit, State.QUEUED))[SLOW] > 40
 
 
 @SQLITE_ONLY

@@ -161,11 +161,11 @@ async def test_a_program_that_dies_is_missed_once(kit: Kit, writer: Writer) -> N
 async def test_a_program_that_stands_still_is_given_up(
     kit: Kit, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("campaign.store.foreseen._PATIENCE", 0.3)
-    monkeypatch.setattr("campaign.beside.program._LAST_WORDS", 0.1)
     one, two, *_ = await claim(kit, await a_sending_edition(kit))
     await writer.attempt(partial(offer, kit, [one]))
     os.kill(child_of(writer), signal.SIGSTOP)
+    monkeypatch.setattr("campaign.store.foreseen._PATIENCE", 0.3)
+    monkeypatch.setattr("campaign.beside.program._LAST_WORDS", 0.1)
     with pytest.raises(DatabaseAway, match="not answered"):
         await asyncio.wait_for(writer.attempt(partial(offer, kit, [two])), 5)
     monkeypatch.undo()
