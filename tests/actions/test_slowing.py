@@ -29,7 +29,7 @@ from campaign.actions.sending import sender
 from campaign.clock import SystemClock
 from campaign.domain.delivery import State, throttle_wait
 from campaign.domain.pace import DomainLimits
-from campaign.domain.replies import Answer, Phase
+from campaign.domain.replies import Answer, Phase, Reply
 from campaign.settings import Domains
 from campaign.store import paces
 from campaign.store.engine import DatabaseAway, Store
@@ -185,8 +185,7 @@ async def test_a_relay_that_is_well_again_when_all_is_over_is_left_to_the_next_d
         async with sender(kit, "worker") as post:
             draining = asyncio.create_task(post.drain(asyncio.Event()))
             await asyncio.wait_for(server.at_dot.wait(), 10)
-            for _ in range(3):
-                await opened[0].fault(Answer(Phase.CONNECT, fault="refused"))
+            await opened[0].fault(Answer(Phase.AUTH, Reply.parse(535, ["5.7.8 wrong password"])))
             await asyncio.wait_for(draining, 20)
         await kit.renderer.aclose()
     assert (await by_domain(kit, State.QUEUED))[SLOW] > 40
