@@ -20,7 +20,7 @@ from campaign.keys import Keyring
 from campaign.mail.renderer import Renderer
 from campaign.mail.transport import Transport
 from campaign.settings import Settings
-from campaign.store.engine import Store
+from campaign.store.engine import DatabaseAway, Store
 from campaign.store.schema.content import articles
 from campaign.store.schema.people import lists, subscribers, subscriptions
 
@@ -111,3 +111,8 @@ async def some_readers(kit: Kit, readers: int | Sequence[Reader], slug: str = "s
             joined = {"joined_at": now, "confirmed_at": now, "state": SubscriptionState.ACTIVE}
             await tx.execute(insert(subscriptions).values(subscriber_id=ids[-1], list_id=list_id, **joined))
     return ids
+
+
+async def no_database(*_: object, **__: object) -> Any:
+    """Stand in for what asks the database when that is away."""
+    raise DatabaseAway("It is gone for a moment.", remedy="Wait.")

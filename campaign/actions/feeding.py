@@ -78,18 +78,21 @@ class Feeder:
             found = await self._round()
             if found is None or found or again_from_start:
                 return found or 0
-        except DatabaseAway as error:
-            _log.debug("claim_waits", error=str(error))
-            await asyncio.sleep(_LOOK)
-        except Exception as error:  # noqa: BLE001 -- see above
-            told = _log.debug if self._failed else _log.exception
-            told("claim_failed", error=str(error))
-            self._failed = True
+        except Exception as error:  # noqa: BLE001 -- a claim that fails must not end what is in hand
+            self._tell(error)
             await asyncio.sleep(_LOOK)
         if not (self._backlog.aloft or len(self._backlog)):
             return None
         await self._moved()
         return 0
+
+    def _tell(self, error: Exception) -> None:
+        """Tell the log once why claims fail; of a database that is away it is told by the store."""
+        if self._failed or isinstance(error, DatabaseAway):
+            _log.debug("claim_failed", error=str(error))
+        else:
+            _log.error("claim_failed", error=str(error), exc_info=error)
+            self._failed = True
 
     @property
     def _hungry(self) -> bool:

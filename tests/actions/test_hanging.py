@@ -67,6 +67,14 @@ class Watched:
         return taken and taken.domain
 
 
+def with_letters_to_a_slow_domain() -> Watched:
+    watched = Watched()
+    watched.hang(SLOW)
+    watched.hanging.arrived(watched.lines[0], 2.0)
+    watched.backlog.put(some(SLOW, 20))
+    return watched
+
+
 def some(domain: str, count: int, first: int = 0) -> list[Claimed]:
     return [letter(first + number, domain) for number in range(count)]
 
@@ -229,10 +237,7 @@ def test_of_many_slow_domains_those_with_no_letter_left_are_forgotten() -> None:
 
 
 def test_it_may_hold_more_when_others_have_letters_for_a_few_connections_only() -> None:
-    watched = Watched()
-    watched.hang(SLOW)
-    watched.hanging.arrived(watched.lines[0], 2.0)
-    watched.backlog.put(some(SLOW, 20))
+    watched = with_letters_to_a_slow_domain()
     watched.begin(watched.lines[0], SLOW)
     assert [watched.take(), watched.take()] == [SLOW, None]
     watched.now += 0.6
@@ -243,10 +248,7 @@ def test_it_may_hold_more_when_others_have_letters_for_a_few_connections_only() 
 
 
 def test_connections_that_wait_for_a_permit_are_not_to_spare() -> None:
-    watched = Watched()
-    watched.hang(SLOW)
-    watched.hanging.arrived(watched.lines[0], 2.0)
-    watched.backlog.put(some(SLOW, 20))
+    watched = with_letters_to_a_slow_domain()
     assert [watched.take(), watched.take()] == [SLOW, None]
     watched.lines[0].share.limited = True
     watched.backlog.put(some(WELL, 1, 30))
@@ -256,10 +258,7 @@ def test_connections_that_wait_for_a_permit_are_not_to_spare() -> None:
 
 
 def test_it_holds_one_connection_again_when_others_have_letters_for_most() -> None:
-    watched = Watched()
-    watched.hang(SLOW)
-    watched.hanging.arrived(watched.lines[0], 2.0)
-    watched.backlog.put(some(SLOW, 20))
+    watched = with_letters_to_a_slow_domain()
     assert [watched.take(), watched.take()] == [SLOW, None]
     for line in watched.lines[:8]:
         watched.begin(line, WELL)

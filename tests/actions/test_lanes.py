@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from structlog.testing import capture_logs
 
 from campaign.actions import campaigning, carrying, freezing, planning, publishing, steering
 from campaign.actions.feeding import Feeder
@@ -371,11 +372,12 @@ async def test_without_limits_no_permit_is_ever_asked_for(
 
 
 @SQLITE_ONLY
+@pytest.mark.parametrize(("error", "told"), [(DatabaseAway("It is gone."), 0), (RuntimeError("It is wrong."), 1)])
 async def test_letters_in_hand_get_their_permits_when_no_more_can_be_claimed(
-    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: int
 ) -> None:
-    async def no_database(_: object) -> list[int | None]:
-        raise DatabaseAway("gone for a moment", remedy="wait")
+    async def fail(_: object) -> None:
+        raise error
 
     async with FaultServer() as server:
         way = replace(a_relay("main", server), limits=Limits(per_second=20))
@@ -383,7 +385,9 @@ async def test_letters_in_hand_get_their_permits_when_no_more_can_be_claimed(
         async with sender(kit, "worker") as post:
             draining = asyncio.create_task(post.drain(asyncio.Event()))
             await asyncio.wait_for(server.at_dot.wait(), 10)
-            monkeypatch.setattr(Feeder, "_sources", no_database)
-            await asyncio.wait_for(draining, 15)
+            monkeypatch.setattr(Feeder, "_sources", fail)
+            with capture_logs() as logs:
+                await asyncio.wait_for(draining, 15)
         await kit.renderer.aclose()
     assert len(server.held) == 30
+    assert [log["event"] for log in logs if log["log_level"] == "error"] == ["claim_failed"] * told, "told once"

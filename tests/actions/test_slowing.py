@@ -32,11 +32,11 @@ from campaign.domain.pace import DomainLimits
 from campaign.domain.replies import Answer, Phase, Reply
 from campaign.settings import Domains
 from campaign.store import paces
-from campaign.store.engine import DatabaseAway, Store
+from campaign.store.engine import Store
 from campaign.store.paces import Pace, Slowing
 from campaign.store.schema.ledger import deliveries, delivery_events
 from tests.actions.test_lanes import EVERY, OK, SQLITE_ONLY, a_relay
-from tests.builders import Reader, a_kit, some_readers
+from tests.builders import Reader, a_kit, no_database, some_readers
 from tests.clocks import FrozenClock
 from tests.mail.fault_server import FaultServer, say
 
@@ -149,9 +149,6 @@ async def test_a_paused_domain_is_not_claimed_and_what_is_in_hand_goes_back(stor
 async def test_what_is_in_hand_to_a_paused_domain_goes_back_although_no_more_can_be_claimed(
     store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def no_database(_: object) -> list[int | None]:
-        raise DatabaseAway("gone for a moment", remedy="wait")
-
     async with FaultServer(dot=OK.after(0.1)) as server:
         kit = await a_sending_kit(store, home, server, {SLOW: 40, QUICK: 40})
         async with sender(kit, "worker") as post:

@@ -31,7 +31,7 @@ from campaign.store.schema.ledger import deliveries
 from campaign.store.schema.people import suppressions
 from campaign.store.writer import Writer
 from tests.actions.test_sending import YES, Relay
-from tests.builders import a_kit, fresh_articles, some_readers
+from tests.builders import a_kit, fresh_articles, no_database, some_readers
 from tests.clocks import FrozenClock
 
 OPERATORS = (Address("office", "example.org"), Address("post", "example.net"))
@@ -204,11 +204,6 @@ async def test_what_could_not_be_written_down_of_a_relay_is_written_the_next_tim
     assert lane.faulty, "the next good answer tries again"
     await lane.well()
     assert await faults(kit) == 0
-
-
-async def no_database(*_: object, **__: object) -> None:
-    """Stand in for a statement that meets no database."""
-    raise DatabaseAway("away")
 
 
 async def faults(kit: Kit) -> int:
