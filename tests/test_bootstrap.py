@@ -15,7 +15,7 @@ from campaign.domain.errors import NotFound, NotReady, SettingsMissing
 from campaign.settings import RelaySettings, Settings
 from campaign.store.migrations import SchemaBehind
 from tests.builders import KEY
-from tests.cli.programs import environment
+from tests.cli.programs import Started, environment
 
 
 def settings(home: Path, url: str, **more: object) -> Settings:
@@ -73,7 +73,7 @@ def test_the_pages_run_under_any_asgi_server(home: Path) -> None:
     made = subprocess.run([sys.executable, "-m", "campaign", "init"], cwd=home, env=environment(), check=False)
     assert made.returncode == 0
     command = [sys.executable, "-m", "uvicorn", "--factory", "campaign.bootstrap:web", "--port", "0"]
-    with subprocess.Popen(command, cwd=home, env=environment(), stderr=subprocess.PIPE, text=True) as running:
+    with Started(command, cwd=home, env=environment(), stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         address = next(found[0] for line in running.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
         answer = httpx2.get(f"{address}/healthz")

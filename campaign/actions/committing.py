@@ -161,7 +161,8 @@ class Committer:
         while self._next or self._stuck or not self._closing:
             if not self._wanted.is_set():
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wanted.wait(), _PATIENCE if self._next or self._stuck else None)
+                    async with asyncio.timeout(_PATIENCE if self._next or self._stuck else None):
+                        await self._wanted.wait()
             await self._gather()
             self._wanted.clear()
             self._urgent.clear()
@@ -182,7 +183,8 @@ class Committer:
         """
         if not self._urgent.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), _UNHURRIED)
+                async with asyncio.timeout(_UNHURRIED):
+                    await self._urgent.wait()
         idle = 0
         while idle < _IDLE:
             before = len(self._next.tokens)

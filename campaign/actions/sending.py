@@ -96,4 +96,5 @@ async def sender(kit: Kit, owner: str) -> AsyncIterator[Sender]:
     finally:
         await opened.close()
         committer.close()
-        await asyncio.wait_for(running, timeout=max(kit.settings.grace_seconds, _LAST_WORDS))
+        async with asyncio.timeout(max(kit.settings.grace_seconds, _LAST_WORDS)):
+            await running

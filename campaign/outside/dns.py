@@ -109,7 +109,8 @@ async def machine_addresses(host: str, port: int, *, patience: float = 4.0) -> L
 
     threading.Thread(target=look, daemon=True).start()
     try:
-        await asyncio.wait_for(found.wait(), patience)
+        async with asyncio.timeout(patience):
+            await found.wait()
     except TimeoutError:
         return Lookup(trouble=f"no answer within {patience:g} s")
     return answers[0]

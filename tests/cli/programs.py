@@ -14,7 +14,8 @@ import termios
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import AnyStr, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _FOREIGN: Final = frozenset({"PYTHONDONTWRITEBYTECODE", "EDITOR", "VISUAL", "COLUMNS"})
@@ -27,11 +28,32 @@ def environment(**more: str) -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if name not in _FOREIGN and not name.startswith("CAMPAIGN_")
     }
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": _CACHE, "NO_COLOR": "1", **more}
+    ours = {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": _CACHE, "PYTHONFAULTHANDLER": "1", "NO_COLOR": "1"}
+    return {**kept, **ours, **more}
 
 
 def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "campaign", *words]
+
+
+class Started(subprocess.Popen[AnyStr]):
+    """A program for the length of a block. Where the block fails it is ended, and says on its stderr where it stood.
+
+    Without that, a block that a program keeps waiting fails at its time-out, and then waits for the program.
+    """
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and self.poll() is None:
+            self.send_signal(signal.SIGABRT)
+            with suppress(subprocess.TimeoutExpired):
+                self.wait(5)
+            self.kill()
+            if self.stderr is not None:
+                os.set_blocking(self.stderr.fileno(), False)
+                print(self.stderr.read())
+        super().__exit__(kind, error, trace)
 
 
 def campaign(*words: str, home: Path, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
@@ -51,7 +73,7 @@ def campaign(*words: str, home: Path, stdin: str = "", **more: str) -> subproces
 def on_a_terminal(*words: str, home: Path, columns: int) -> str:
     """Run a command on a terminal of that width, and return what it shows."""
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
+    with Started(
         command(*words), cwd=home, env=environment(COLUMNS=str(columns), TERM="xterm"), stdin=theirs, stdout=theirs
     ) as running:
         os.close(theirs)
@@ -73,7 +95,7 @@ def watched_until(word: str, *words: str, home: Path, columns: int = 100, rows: 
     """Run a command on a terminal of that size until it shows a word, end it by Ctrl-C, and return all it showed."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    with subprocess.Popen(
+    with Started(
         command(*words), cwd=home, env=environment(TERM="xterm"), stdin=theirs, stdout=theirs, stderr=theirs
     ) as running:
         os.close(theirs)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.homes import READERS, Typist, settle
-from tests.cli.programs import command, environment, on_a_terminal
+from tests.cli.programs import Started, command, environment, on_a_terminal
 
 DAY = ["--key-date", "world-day-against-trafficking", "--list", "supporters"]
 
@@ -290,9 +290,7 @@ def test_on_a_terminal_it_asks(type_: Typist, answer: str, status: int, state: s
     type_("new", "one", *DAY)
     ours, theirs = pty.openpty()
     words = command("--home", str(type_.home), "approve", "one")
-    with subprocess.Popen(
-        words, env=environment(), stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as asked:
+    with Started(words, env=environment(), stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asked:
         os.close(theirs)
         os.write(ours, f"{answer}\n".encode())
         said, aside = asked.communicate(timeout=60)

@@ -26,7 +26,7 @@ from campaign.clock import TravelClock
 from campaign.store.content import Filter
 from campaign.store.engine import Store
 from tests.builders import a_kit
-from tests.cli.programs import campaign, command, environment
+from tests.cli.programs import Started, campaign, command, environment
 
 PLAYED = pytest.mark.timeout(120)
 
@@ -85,7 +85,7 @@ def serving(elsewhere: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A demo that stays, and what it said until then."""
     words = command("demo", "--serve")
     env = environment(TMPDIR=str(elsewhere))
-    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    with Started(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         said = ""
         for line in running.stdout:
@@ -124,9 +124,7 @@ def test_it_stays_until_somebody_stops_it(elsewhere: Path) -> None:
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_it_leaves_nothing(elsewhere: Path, stop: signal.Signals) -> None:
     env = environment(TMPDIR=str(elsewhere))
-    with subprocess.Popen(
-        command("demo"), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as running:
+    with Started(command("demo"), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         for line in running.stdout:
             if "Kathmandu" in line:

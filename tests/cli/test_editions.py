@@ -22,7 +22,7 @@ from campaign.runtime.catcher import Catcher
 from campaign.settings import load_settings
 from campaign.store import editions
 from tests.cli.homes import READERS, Typist, free_port, settle
-from tests.cli.programs import campaign, command, environment
+from tests.cli.programs import Started, campaign, command, environment
 
 SOME_DAY = datetime.now(UTC).date() + timedelta(days=200)
 ROW = {"id", "address", "state", "relay", "attempts", "message_id", "code", "edition"}
@@ -60,9 +60,7 @@ def send_what_is_due(home: Path) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def a_daemon(home: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     """A daemon that is up, and is stopped at the end as an operator would."""
-    with subprocess.Popen(
-        command("run", *words), cwd=home, env=environment(), stderr=subprocess.PIPE, text=True
-    ) as running:
+    with Started(command("run", *words), cwd=home, env=environment(), stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         for line in running.stderr:
             if "daemon_started" in line:
@@ -127,7 +125,7 @@ def test_the_reader_of_a_long_list_may_leave_early(approved: Typist, relay: Catc
     assert send_what_is_due(approved.home).returncode == 0
     words = command("--home", str(approved.home), "deliveries", "list", "news", "--json")
     pipe = subprocess.PIPE
-    with subprocess.Popen(words, env=environment(), stdout=pipe, stderr=pipe) as writing:
+    with Started(words, env=environment(), stdout=pipe, stderr=pipe) as writing:
         assert writing.stdout is not None
         assert writing.stderr is not None
         writing.stdout.close()

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from campaign.cli import main, output
 from campaign.domain.errors import BadInput, CampaignError, NotFound
-from tests.cli.programs import campaign, command, environment, on_a_terminal
+from tests.cli.programs import Started, campaign, command, environment, on_a_terminal
 
 
 @pytest.mark.parametrize("name", list(main.PLACES))
@@ -125,7 +125,7 @@ def test_a_folder_that_is_no_home_stays_untouched(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_with_130_and_no_noise(made: Path) -> None:
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
+    with Started(
         command("articles", "retire", "x"), cwd=made, env=environment(), stdin=theirs, stderr=subprocess.PIPE, text=True
     ) as running:
         assert running.stderr is not None

@@ -6,13 +6,12 @@ import json
 import os
 import pty
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.cli.homes import READERS, Typist
-from tests.cli.programs import campaign, command, environment
+from tests.cli.programs import Started, campaign, command, environment
 
 CONSENT = ("--consent", "I want your letters. Form of the fair, 2027-01-11")
 
@@ -159,7 +158,7 @@ def test_ctrl_c_keeps_what_was_imported_and_the_same_again_goes_on(peopled: Path
         file.writelines(f"new-{n}@example{n % 5}.org\n" for n in range(60_000))
     words = ("subscribers", "import", str(path), "--list", "empty", *CONSENT, "--yes")
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
+    with Started(
         command(*words), cwd=peopled, env=environment(TERM="xterm"), stdin=theirs, stdout=theirs, stderr=theirs
     ) as running:
         os.close(theirs)

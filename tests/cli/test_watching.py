@@ -24,7 +24,7 @@ from campaign.actions.watching import Flow, Look, Wait, Why
 from campaign.cli.watching import picture, speed_words, wait_words
 from campaign.runtime.catcher import Catcher
 from tests.cli.homes import READERS, Typist, settle
-from tests.cli.programs import command, environment, watched_until
+from tests.cli.programs import Started, command, environment, watched_until
 from tests.cli.test_editions import a_daemon, send_what_is_due
 from tests.mail.fault_server import FaultServer, say
 
@@ -62,7 +62,7 @@ def deferring(peopled: Path) -> Iterator[FaultServer]:
 @contextmanager
 def watching(home: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     """Somebody whose pipe reads what `status --watch` says."""
-    with subprocess.Popen(
+    with Started(
         command("status", "--watch", *words), cwd=home, env=environment(), stdout=subprocess.PIPE, text=True
     ) as running:
         try:

@@ -36,7 +36,7 @@ from campaign.store.imports import Tally
 from campaign.store.schema.ledger import deliveries
 from campaign.store.schema.people import consents, imports, subscribers, subscriptions
 from tests.builders import a_kit
-from tests.cli.programs import ROOT
+from tests.cli.programs import ROOT, Started
 from tests.clocks import FrozenClock
 
 WORDING = "I want your letters. Form of the fair, 2027-01-11"
@@ -461,7 +461,7 @@ def _kill_until_done(program: list[str], most: int) -> int:
     dice, kills = random.Random(7), 0
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     while True:
-        with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
+        with Started(program, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
             assert process.stdout is not None
             if kills < most and process.stdout.readline():
                 for _ in range(dice.randrange(4)):

@@ -23,7 +23,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.cli.homes import Typist, free_port, settle
-from tests.cli.programs import campaign, command, environment
+from tests.cli.programs import Started, campaign, command, environment
 
 PEOPLE = """\
 email,name,country,language,timezone
@@ -86,7 +86,7 @@ class Newcomer(Typist):
 @contextmanager
 def a_daemon(home: Path, address: str) -> Iterator[None]:
     """The daemon with its pages, until it is told to stop; then it ends with 0."""
-    with subprocess.Popen(command("run"), cwd=home, env=environment(), stderr=subprocess.PIPE, text=True) as running:
+    with Started(command("run"), cwd=home, env=environment(), stderr=subprocess.PIPE, text=True) as running:
         _wait_for(f"{address}/healthz")
         yield
         running.send_signal(signal.SIGTERM)
