@@ -89,9 +89,9 @@ class Lane:
         return not self._drain.shares.several or self._drain.shares.may_take(self.share)
 
     @property
-    def stocked(self) -> bool:
-        """Whether it has permits, be it for a moment to come."""
-        return self._pool is not None and self._pool.stocked
+    def stock(self) -> int:
+        """How many permits it has or will have at once, be it for a moment to come."""
+        return 0 if self._pool is None else self._pool.stock
 
     async def glance(self) -> None:
         """Wait a little until this lane may be ready."""
@@ -259,8 +259,7 @@ class Drain:
         now, new = self._kit.clock.now(), []
         for relay in self._kit.relays:
             lane, standing = self._lanes.get(relay.name), known.get(relay.name)
-            used_up = rooms[relay.name] == 0 and (lane is None or not lane.stocked)
-            if used_up or (standing is not None and not standing.is_open(now)):
+            if rooms[relay.name] == 0 or (standing is not None and not standing.is_open(now)):
                 if lane is not None:
                     lane.close()
                 continue
@@ -275,7 +274,7 @@ class Drain:
     async def _room(self, tx: Transaction, relay: Relay) -> int | None:
         """Return how many letters a relay may be handed in the next seconds; 0 where the first of them is far off.
 
-        None says that they are no fewer than are ever in hand.
+        What its lane has permits for already is among them. None says that they are no fewer than are ever in hand.
         """
         if not relay.limits:
             return None
@@ -285,6 +284,8 @@ class Drain:
         for bound in bounds:
             bound.settle(now)
         found = 0 if first(bounds, now) > now + PATIENCE else room(bounds, now, _ENOUGH, _OUTLOOK)
+        lane = self._lanes.get(relay.name)
+        found += lane.stock if lane is not None else 0
         return found if found < _ENOUGH else None
 
     async def watch(self, opened: Callable[[list[Lane]], None]) -> None:

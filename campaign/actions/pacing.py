@@ -58,9 +58,9 @@ class Pool:
         return bool(self._stock) and self._stock[0] <= now
 
     @property
-    def stocked(self) -> bool:
-        """Whether there is any, be it for a moment to come."""
-        return bool(self._stock)
+    def stock(self) -> int:
+        """How many there are, be it for a moment to come; while more are asked for, there may be one more."""
+        return len(self._stock) + self._pacer.wants(self)
 
     def give_back(self, instant: int) -> None:
         """Have one taken back that was not used: its letter never set out, or it lay here for too long."""
@@ -126,6 +126,10 @@ class Pacer:
         if pool.place not in self._wanting:
             self._wanting[pool.place] = pool
             self._wanted.set()
+
+    def wants(self, pool: Pool) -> bool:
+        """Whether permits for a pool are wanted, or granted already and on their way here."""
+        return pool.place in self._wanting
 
     def want_back(self, pool: Pool) -> None:
         """Have permits of a pool taken back, so that others can use them."""

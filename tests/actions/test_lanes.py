@@ -23,12 +23,12 @@ from campaign.actions.slowing import Manners
 from campaign.clock import SystemClock
 from campaign.domain.campaigns import Definition
 from campaign.domain.delivery import State
-from campaign.domain.pace import Limits, Span, WarmUp
+from campaign.domain.pace import Limits, Span, WarmUp, grant
 from campaign.mail.smtp import SmtpOptions, SmtpTransport, Tls
 from campaign.mail.terms import PhaseTimeouts
 from campaign.store import agenda, permits, relays
 from campaign.store.engine import DatabaseAway, Store
-from campaign.store.permits import Ask
+from campaign.store.permits import Ask, micros
 from campaign.store.schema.ledger import deliveries, delivery_events
 from campaign.store.writer import Writer
 from tests.builders import Reader, a_kit, some_readers
@@ -243,6 +243,30 @@ async def test_a_used_up_day_ends_the_drain_and_the_rest_waits_uncharged(store: 
         async with kit.store.read() as tx:
             events = await tx.execute(select(func.count()).where(delivery_events.c.to_state == State.CLAIMED))
         assert events.scalar_one() == claimed <= 10 + 4
+
+
+@SQLITE_ONLY
+@pytest.mark.parametrize("people", [9, 25])
+async def test_a_permit_that_waited_for_a_letter_is_used_or_goes_back(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch, people: int
+) -> None:
+    """The lanes are looked at while a permit is at hand and no letter is: it must not be missing from the day."""
+    sources, waits = Feeder._sources, [1.3]
+
+    async def late(feeder: Feeder) -> list[int | None]:
+        await asyncio.sleep(waits.pop() if waits else 0)
+        return await sources(feeder)
+
+    monkeypatch.setattr(Feeder, "_sources", late)
+    async with FaultServer() as server:
+        way = replace(a_relay("main", server), limits=Limits(per_day=10))
+        kit = await a_sending_kit(store, home, [way], people=people)
+        await drain(kit)
+        assert len(server.held) == min(people, 10)
+        now = micros(kit.clock.now())
+        async with kit.store.read() as tx:
+            [day] = await permits.bounds(tx, Ask("main", "", {Span.DAY: 10}, 0))
+        assert len(grant([day], now, 10)) == max(10 - people, 0)
 
 
 @SQLITE_ONLY

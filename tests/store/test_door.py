@@ -52,14 +52,17 @@ async def test_one_transaction_gets_in_between_two_of_a_process_that_writes_with
         while not over.is_set():
             async with long.begin():
                 inside.set()
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(0.1)
                 written += 1
 
     async def look(_: object) -> int:
         return written
 
-    writing = asyncio.create_task(write_much())
     writer = Writer(short)
+    await writer.run(look)
+    async with short.begin():  # both are connected, so that they come to the door at once
+        pass
+    writing = asyncio.create_task(write_much())
     for _ in range(5):
         inside.clear()
         await inside.wait()
