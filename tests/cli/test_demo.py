@@ -107,11 +107,11 @@ def test_it_stays_until_somebody_stops_it(elsewhere: Path) -> None:
         assert found is not None
         assert index is not None
         assert "reader-12@example.org" in Path(index[1]).read_text("utf-8")
-        with urllib.request.urlopen(found[1]) as page:
+        with urllib.request.urlopen(found[1], timeout=10) as page:
             assert page.status == 200
         (home,) = elsewhere.iterdir()
         before = campaign("subscribers", "show", "reader-12@example.org", "--json", home=home).stdout
-        with urllib.request.urlopen(found[1], data=b"List-Unsubscribe=One-Click") as page:
+        with urllib.request.urlopen(found[1], data=b"List-Unsubscribe=One-Click", timeout=10) as page:
             assert page.status == 200
         after = campaign("subscribers", "show", "reader-12@example.org", "--json", home=home).stdout
         assert '"active"' in before

@@ -97,7 +97,7 @@ def a_daemon(home: Path, address: str) -> Iterator[None]:
 def _wait_for(address: str) -> None:
     for _ in range(200):
         try:
-            with urllib.request.urlopen(address):
+            with urllib.request.urlopen(address, timeout=10):
                 return
         except OSError:
             time.sleep(0.05)
@@ -159,10 +159,10 @@ def test_from_an_empty_folder_to_the_person_who_leaves(
     link = re.match(r"<(http://[^>]+)>", first["List-Unsubscribe"])
     assert link is not None
     with a_daemon(home, address):
-        with urllib.request.urlopen(link[1]) as page:
+        with urllib.request.urlopen(link[1], timeout=10) as page:
             assert page.status == 200
         assert newcomer.state(GUEST) == "active", "looking at the page changes nothing"
-        with urllib.request.urlopen(link[1], data=b"List-Unsubscribe=One-Click") as page:
+        with urllib.request.urlopen(link[1], data=b"List-Unsubscribe=One-Click", timeout=10) as page:
             assert page.status == 200
     assert newcomer.state(GUEST) == "left"
 
