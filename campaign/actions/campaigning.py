@@ -19,7 +19,7 @@ from campaign.domain.errors import Conflict, NotFound, NotReady
 from campaign.store import audiences, campaigns, editions, lists, waves
 from campaign.store.campaigns import Approval, Campaign
 from campaign.store.editions import Edition
-from campaign.store.engine import Transaction
+from campaign.store.engine import Transaction, repeated
 
 _FROZEN: Final = frozenset({EditionState.FREEZING, EditionState.READY, EditionState.SENDING, EditionState.PAUSED})
 
@@ -240,14 +240,19 @@ async def sweep(kit: Kit) -> int:
     swept = 0
     for edition_id in stopped:
         while True:
-            async with kit.store.begin() as tx:
-                moved = await waves.cancel_chunk(tx, edition_id, kit.clock.now())
-            swept += moved
+            swept += (moved := await _sweep_some(kit, edition_id))
             if not moved:
                 break
             if moved >= waves.CHUNK:
                 await kit.store.give_way()
     return swept
+
+
+@repeated
+async def _sweep_some(kit: Kit, edition_id: int) -> int:
+    """Cancel some of an edition's letters; a worker may hold the rows of several of them, too."""
+    async with kit.store.begin() as tx:
+        return await waves.cancel_chunk(tx, edition_id, kit.clock.now())
 
 
 async def _each(kit: Kit, target: str | int, event: CampaignEvent, one: EditionVerb) -> list[str]:

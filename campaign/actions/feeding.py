@@ -117,10 +117,12 @@ class Feeder:
     async def _round(self) -> int | None:
         """Claim once from each source; return how many letters came, None when late ones are still being expired."""
         found, but = 0, tuple(sorted(self._drain.paused_domains))
-        for source in await self._sources():
+        sources = await self._sources()
+        self._positions = {source: self._positions.get(source) for source in sources}  # none of a paused edition's
+        for source in sources:
             if (batch := self._batch) <= 0:
                 break
-            wanted = Claim(self._owner, source, batch, self._positions.get(source), but)
+            wanted = Claim(self._owner, source, batch, self._positions[source], but)
             claimed = await self._claimed(wanted)
             if claimed is None:
                 return None

@@ -70,7 +70,7 @@ class Lane:
             self._closed = True
             self._drain.shares.leave(self.share)
             if self._pool is not None:
-                self._pool.drop()
+                self._pool.close()
 
     def end_drain(self) -> None:
         """Let nothing more go any way during this drain."""
@@ -284,8 +284,8 @@ class Drain:
         for bound in bounds:
             bound.settle(now)
         found = 0 if first(bounds, now) > now + PATIENCE else room(bounds, now, _ENOUGH, _OUTLOOK)
-        lane = self._lanes.get(relay.name)
-        found += lane.stock if lane is not None else 0
+        if (lane := self._lanes.get(relay.name)) is not None and not lane.closed:
+            found += lane.stock
         return found if found < _ENOUGH else None
 
     async def watch(self, opened: Callable[[list[Lane]], None]) -> None:

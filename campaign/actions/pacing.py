@@ -40,6 +40,7 @@ class Pool:
         self._left: list[int] = []
         self._ask_at = 0
         self._supply = 1
+        self._closed = False
         self.free_at = 0
         """When more can be had, as far as is known; in microseconds."""
         self.heard: Callable[[Pool], None] = lambda _: None
@@ -50,8 +51,7 @@ class Pool:
         now = self._pacer.now()
         while self._stock and self._stock[0] < now - _STALE:
             self.give_back(self._stock.popleft())
-        if self._stock and self._stock[-1] > now + AHEAD:  # nobody gives out such: the clock was set back since
-            self.drop()
+        self._drop_useless(now)
         self._ask_at = min(self._ask_at, now + AHEAD)
         if len(self._stock) * 2 <= self._supply and now >= self._ask_at:
             self._pacer.want(self)
@@ -68,10 +68,19 @@ class Pool:
             self._left.append(instant)
             self._pacer.want_back(self)
 
-    def drop(self) -> None:
-        """Have all taken back: nothing more goes this way, or they are for a time that is not to come soon."""
+    def close(self) -> None:
+        """Have all taken back, and what is being granted, too: nothing more goes this way."""
+        self._closed = True
+        self._drop()
+
+    def _drop(self) -> None:
         while self._stock:
             self.give_back(self._stock.popleft())
+
+    def _drop_useless(self, now: int) -> None:
+        """Have all taken back once it is closed, and where one is too far ahead: the clock was set back since."""
+        if self._stock and (self._closed or max(self._stock[0], self._stock[-1]) > now + AHEAD):
+            self._drop()
 
     def unused(self, *, all_of_them: bool = True) -> list[int]:
         """Hand out those to be taken back; at the end, that is all."""
@@ -96,9 +105,12 @@ class Pool:
         return max(instant - self._pacer.now(), 0) / MICRO
 
     def answered(self, instants: list[int], bounds: list[Bound]) -> None:
-        """Take what was granted."""
+        """Take what was granted; the clock may have been set back since it was asked for."""
         self._stock.extend(instants)
         now = self._pacer.now()
+        self._drop_useless(now)
+        for bound in bounds:
+            bound.settle(now)
         self.free_at = first(bounds, now)
         self._ask_at = now if instants else max(self.free_at - AHEAD, now + 1)
         self._supply = supply(bounds, _MOST)

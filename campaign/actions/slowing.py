@@ -48,6 +48,8 @@ class Manners:
         """Take over what the database says of this relay's domains."""
         self._paces = {pace.domain: pace for pace in known if pace.relay == self._relay}
         self.needed = bool(self._configured) or bool(self._paces)
+        if not self.needed:  # nobody counts now what lands
+            self._flying.clear()
 
     def allows(self, domain: str) -> bool:
         """Say whether a letter to this domain may go now."""

@@ -27,6 +27,8 @@ _log = get_log()
 _QUIET: Final = timedelta(seconds=60)
 """`--until-idle` ends when nothing falls due within this time."""
 _LOOK: Final = 0.5
+_AGAIN: Final = 5.0
+"""Seconds until a tick that found no database runs again, be it one that runs once an hour."""
 
 Verb = Callable[[], Awaitable[object]]
 Service = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
@@ -73,6 +75,7 @@ class _Tick:
                 self.rounds += 1
             except DatabaseAway as error:  # the store tells it once for all ticks
                 _log.debug("tick_waits", tick=self.name, error=str(error))
+                asyncio.get_running_loop().call_later(min(self.seconds, _AGAIN), self.due.set)
             except Exception as error:  # noqa: BLE001 -- the loop that must outlive a database that is away
                 _log.exception("tick_failed", tick=self.name, error=str(error))
 

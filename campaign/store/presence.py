@@ -18,6 +18,7 @@ from typing import IO, Final
 
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from campaign.store.engine import Store
 
@@ -76,7 +77,7 @@ async def _hold(store: Store, owner: str, taken: asyncio.Event) -> None:
                         await connection.execute(select(1))
                 finally:
                     await connection.invalidate()
-        except DBAPIError:
+        except (DBAPIError, PoolExhausted):
             if not taken.is_set():
                 raise
             await asyncio.sleep(_HEARTBEAT)

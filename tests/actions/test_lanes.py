@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
-from campaign.actions import campaigning, carrying, freezing, planning, publishing, steering
+from campaign.actions import campaigning, carrying, feeding, freezing, planning, publishing, steering
 from campaign.actions.feeding import Feeder
 from campaign.actions.kit import Kit, Relay
 from campaign.actions.pacing import Pacer, Pool
@@ -23,7 +23,7 @@ from campaign.actions.slowing import Manners
 from campaign.clock import SystemClock
 from campaign.domain.campaigns import Definition
 from campaign.domain.delivery import State
-from campaign.domain.pace import Limits, Span, WarmUp, grant
+from campaign.domain.pace import Bound, Limits, Span, WarmUp, grant
 from campaign.mail.smtp import SmtpOptions, SmtpTransport, Tls
 from campaign.mail.terms import PhaseTimeouts
 from campaign.store import agenda, permits, relays
@@ -246,6 +246,23 @@ async def test_a_used_up_day_ends_the_drain_and_the_rest_waits_uncharged(store: 
 
 
 @SQLITE_ONLY
+async def test_a_drain_ends_although_its_edition_is_paused_between_two_claims(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "BATCH", 5)
+    monkeypatch.setattr(feeding, "LOW", 5)
+    async with FaultServer(dot=OK.after(0.05)) as server:
+        kit = await a_sending_kit(store, home, [a_relay("main", server, connections=1)], people=40)
+        async with sender(kit, "worker") as post:
+            draining = asyncio.create_task(post.drain(asyncio.Event()))
+            await server.until(lambda: len(server.taken) >= 8)
+            await campaigning.pause(kit, "news")
+            await asyncio.wait_for(draining, 10)
+        await kit.renderer.aclose()
+        assert len(server.held) < 40
+
+
+@SQLITE_ONLY
 @pytest.mark.parametrize("people", [9, 25])
 async def test_a_permit_that_waited_for_a_letter_is_used_or_goes_back(
     store: Store, home: Path, monkeypatch: pytest.MonkeyPatch, people: int
@@ -354,6 +371,26 @@ async def test_permits_that_lie_unused_are_not_lost_to_the_day(store: Store, hom
     assert await left_to_the_day(kit, pacer, fetching) == 880
     await writer.close()
     assert used == 120
+
+
+async def test_permits_that_come_when_the_clock_was_set_back_or_the_lane_closed_go_back(
+    store: Store, home: Path
+) -> None:
+    """What is known of the next one is set back with the clock, so that the lane is not closed for an hour."""
+    kit = a_kit(store, clock := Shifted(), home)
+    writer = Writer(kit.store)
+    pacer = Pacer(kit, writer)
+    limits = {Span.DAY: 1_000, Span.SECOND: 20}
+    back, closed = Pool(pacer, ("main", ""), lambda: limits), Pool(pacer, ("other", ""), lambda: limits)
+    now = pacer.now()
+    clock.shift = timedelta(hours=-1)
+    closed.close()
+    for pool, instant in ((back, now), (closed, pacer.now())):
+        bounds = [Bound(Span.SECOND, 20, free_at=instant + 50_000), Bound(Span.DAY, 1_000)]
+        pool.answered([instant], bounds)
+        assert (pool.stock, pool.unused()) == (0, [instant])
+        assert pool.seconds_until() < 1
+    await writer.close()
 
 
 async def test_permits_that_come_when_all_is_over_are_not_lost_to_the_day(store: Store, home: Path) -> None:

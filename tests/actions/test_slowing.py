@@ -25,7 +25,9 @@ from campaign.actions import (
 )
 from campaign.actions.kit import Kit
 from campaign.actions.lanes import Drain, Lane
+from campaign.actions.pacing import Pacer
 from campaign.actions.sending import sender
+from campaign.actions.slowing import Manners
 from campaign.clock import SystemClock
 from campaign.domain.delivery import State, throttle_wait
 from campaign.domain.pace import DomainLimits
@@ -35,6 +37,7 @@ from campaign.store import paces
 from campaign.store.engine import Store
 from campaign.store.paces import Pace, Slowing
 from campaign.store.schema.ledger import deliveries, delivery_events
+from campaign.store.writer import Writer
 from tests.actions.test_lanes import EVERY, OK, SQLITE_ONLY, a_relay
 from tests.builders import Reader, a_kit, no_database, some_readers
 from tests.clocks import FrozenClock
@@ -305,3 +308,22 @@ async def test_wrong_settings_told_at_a_recipient_of_a_dead_domain_rest_the_rela
         [alert] = await alerting.told(kit, resolved=True)
     assert alert.standing.topic == "relay:main:sign_in"
     assert len(server.taken) <= 2, "what was at its dot, and no more"
+
+
+async def test_letters_that_land_while_no_domain_is_slow_are_not_counted_against_one_later(
+    store: Store, home: Path
+) -> None:
+    kit = a_kit(store, FrozenClock(), home)
+    manners, slow = Manners(kit, "main", Pacer(kit, writer := Writer(store))), Pace("main", SLOW, parallel=3)
+    manners.learn([slow])
+    for _ in range(3):
+        manners.took(SLOW)
+    assert not manners.allows(SLOW)
+    manners.learn([])  # a lane does not count while no domain is to be treated in another way
+    assert not manners.needed
+    manners.learn([slow])
+    assert manners.allows(SLOW)
+    for _ in range(3):
+        manners.landed(SLOW)
+    assert manners.allows(SLOW)
+    await writer.close()

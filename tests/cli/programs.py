@@ -52,7 +52,8 @@ class Started(subprocess.Popen[AnyStr]):
             self.kill()
             if self.stderr is not None:
                 os.set_blocking(self.stderr.fileno(), False)
-                print(self.stderr.read())
+                said = getattr(self.stderr, "buffer", self.stderr).read()  # None where it said nothing
+                print((said or b"").decode(errors="replace"))
         super().__exit__(kind, error, trace)
 
 

@@ -8,10 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from campaign.store import presence as room
 from campaign.store.engine import Store
 from campaign.store.presence import is_dead, living, presence
+
+ENDED = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+"""Ends all sessions that hold a lock of an owner."""
 
 
 async def test_an_owner_lives_as_long_as_its_block(store: Store) -> None:
@@ -50,14 +54,33 @@ async def test_an_owner_whose_session_breaks_is_seen_alive_again(store: Store, m
     """A lock file has no session, so this is about PostgreSQL alone."""
     monkeypatch.setattr(room, "_HEARTBEAT", 0.05)
     async with presence(store, "worker-1"):
-        others = (
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
-        )
         async with store.begin() as tx:
-            await tx.execute(text(others))
+            await tx.execute(text(ENDED))
 
         async def alive() -> bool:
             return not await is_dead(store, "worker-1")
 
         await at_last(alive)
     await at_last(lambda: is_dead(store, "worker-1"))
+
+
+@pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True)
+async def test_an_owner_outlives_a_moment_in_which_all_connections_are_busy(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "_HEARTBEAT", 0.05)
+    async with presence(store, "worker-1"):
+        connect, busy = store.engine.connect, [PoolExhausted()]
+
+        def connected(_: object) -> object:
+            if busy:
+                raise busy.pop()
+            return connect()
+
+        async def alive() -> bool:
+            return not busy and not await is_dead(store, "worker-1")
+
+        async with store.begin() as tx:
+            monkeypatch.setattr(type(store.engine), "connect", connected)
+            await tx.execute(text(ENDED))
+        await at_last(alive)

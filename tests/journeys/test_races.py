@@ -27,7 +27,7 @@ def raced(plan: races.Plan) -> Score:
 
 @pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def test_no_token_commits_after_what_forbids_it(database: str) -> None:
-    assert raced(races.Plan(database=database, letters=240, slow=0.1, acts=40, commands=0, seed=7)).failed == []
+    assert raced(races.Plan(database=database, letters=240, slow=0.2, acts=40, commands=0, seed=7)).failed == []
 
 
 def test_a_daemon_without_a_fence_is_found_out() -> None:

@@ -27,6 +27,7 @@ from campaign.domain.delivery import State
 from campaign.domain.editions import EditionState
 from campaign.logs import set_up_logs
 from campaign.mail.smtp import SmtpOptions, SmtpTransport
+from campaign.runtime import daemon as rooms
 from campaign.runtime.catcher import Catcher
 from campaign.runtime.daemon import Bell, Daemon
 from campaign.store.engine import DatabaseAway, Store
@@ -179,3 +180,24 @@ async def test_an_edition_that_has_nothing_new_to_say_is_skipped_aloud(
     assert (await reporting.find_edition(kit, edition.id)).state is EditionState.SKIPPED
     [line] = [json.loads(one) for one in said.getvalue().splitlines() if "edition_skipped" in one]
     assert (line["edition"], "Nothing new" in line["why"]) == (edition.name, True)
+
+
+async def test_a_tick_that_found_no_database_does_not_wait_for_its_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "_AGAIN", 0.05)
+    tries, stopping = [], asyncio.Event()
+
+    async def verb() -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise DatabaseAway("away")
+
+    tick = rooms._Tick("plan", verb, 3600)
+    tick.due.set()
+    running = asyncio.create_task(tick.run(stopping))
+    async with asyncio.timeout(10):
+        while not tick.rounds:  # noqa: ASYNC110 -- a tick tells nobody
+            await asyncio.sleep(0.01)
+    stopping.set()
+    tick.due.set()
+    await running
+    assert len(tries) == 2

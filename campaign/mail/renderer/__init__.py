@@ -198,7 +198,12 @@ class Renderer:
         """Say why the child is gone, and forget it."""
         self._child = None
         _writer(child).close()
-        code = await child.wait()
+        try:
+            async with asyncio.timeout(self._limits.wall_seconds):
+                code = await child.wait()
+        except TimeoutError:  # it hung up, and lives
+            child.kill()
+            code = await child.wait()
         if code == -signal.SIGXCPU:
             return f"used more than {self._limits.cpu_seconds} seconds of computing time"
         end = signal.Signals(-code).name if code < 0 else f"exit status {code}"
