@@ -22,6 +22,7 @@ _TOLD_BY_REVIEWS = re.compile(r"^Warning:|^Articles in it:|no room|other languag
 """Which shipped articles and helplines are still good depends on the day, too."""
 
 
+@pytest.mark.timeout(300)
 async def test_the_tour_runs_as_it_is_written(tmp_path: Path) -> None:
     caught = Catcher(tmp_path / "caught")
     await caught.start()
