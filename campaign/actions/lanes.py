@@ -252,14 +252,14 @@ class Drain:
 
         A relay may not while it rests, is paused, or has used up a limit for longer than a few seconds.
         """
+        began, new = self._kit.clock.monotonic(), []
         async with self._kit.store.read() as tx:
             known = {one.name: one for one in await relays.every(tx)}
             slowed = await paces.every(tx)
             rooms = {relay.name: await self._room(tx, relay) for relay in self._kit.require_relays()}
-        now, new = self._kit.clock.now(), []
         for relay in self._kit.relays:
             lane, standing = self._lanes.get(relay.name), known.get(relay.name)
-            if rooms[relay.name] == 0 or (standing is not None and not standing.is_open(now)):
+            if rooms[relay.name] == 0 or (standing is not None and not standing.is_open(self._kit.clock.now())):
                 if lane is not None:
                     lane.close()
                 continue
@@ -268,7 +268,7 @@ class Drain:
                 self.shares.join(lane.share)
                 new.append(lane)
             lane.room = rooms[relay.name]
-            lane.manners.learn(slowed)
+            lane.manners.learn(slowed, began)
         return new
 
     async def _room(self, tx: Transaction, relay: Relay) -> int | None:

@@ -30,6 +30,8 @@ class Manners:
         self._kit, self._relay, self._pacer = kit, relay, pacer
         self._configured = kit.settings.domains
         self._paces: dict[str, Pace] = {}
+        self._changed_at: dict[str, float] = {}
+        """When this worker itself last changed them."""
         self.needed = bool(self._configured)
         """Whether any domain is to be treated in another way than all."""
         self._pools: dict[str, Pool] = {}
@@ -44,9 +46,12 @@ class Manners:
         now = self._kit.clock.now()
         return frozenset(domain for domain, pace in self._paces.items() if not pace.is_open(now))
 
-    def learn(self, known: Iterable[Pace]) -> None:
-        """Take over what the database says of this relay's domains."""
-        self._paces = {pace.domain: pace for pace in known if pace.relay == self._relay}
+    def learn(self, known: Iterable[Pace], asked_at: float) -> None:
+        """Take over what the database said of this relay's domains, but for what changed here since it was asked."""
+        newer = {domain for domain, at in self._changed_at.items() if at >= asked_at}
+        kept = {domain: pace for domain, pace in self._paces.items() if domain in newer}
+        self._paces = {pace.domain: pace for pace in known if pace.relay == self._relay} | kept
+        self._changed_at = {domain: self._changed_at[domain] for domain in kept}
         self.needed = bool(self._configured) or bool(self._paces)
         if not self.needed:  # nobody counts now what lands
             self._flying.clear()
@@ -77,7 +82,11 @@ class Manners:
     def hold(self, pace: Pace) -> None:
         """Let nothing more go to a domain, because it was paused this moment; `learn` says when that is over."""
         known = self._paces.get(pace.domain, pace)
-        self._paces[pace.domain] = replace(known, paused_until=pace.paused_until, reason=pace.reason)
+        self._change(replace(known, paused_until=pace.paused_until, reason=pace.reason))
+
+    def _change(self, pace: Pace) -> None:
+        """Note what was written just now: a look that began before does not know it."""
+        self._paces[pace.domain], self._changed_at[pace.domain] = pace, self._kit.clock.monotonic()
         self.needed = True
 
     def holds(self, domain: str) -> bool:
@@ -97,7 +106,7 @@ class Manners:
         async with self._kit.store.begin() as tx:
             pace = await paces.slow_down(tx, Pace(self._relay, domain), usual, self._kit.clock.now())
         self._good.pop(domain, None)
-        self._paces[domain], self.needed = pace, True
+        self._change(pace)
         _log.warning("domain_slowed", relay=self._relay, domain=domain, rate=pace.rate, parallel=pace.parallel)
 
     async def good(self, domain: str) -> None:
@@ -109,7 +118,7 @@ class Manners:
         async with self._kit.store.begin() as tx:
             pace = await paces.speed_up(tx, Pace(self._relay, domain), self._kit.clock.now())
         if pace is not None:
-            self._paces[domain] = pace
+            self._change(pace)
         else:
             self._paces.pop(domain, None)
 

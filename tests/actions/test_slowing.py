@@ -315,15 +315,27 @@ async def test_letters_that_land_while_no_domain_is_slow_are_not_counted_against
 ) -> None:
     kit = a_kit(store, FrozenClock(), home)
     manners, slow = Manners(kit, "main", Pacer(kit, writer := Writer(store))), Pace("main", SLOW, parallel=3)
-    manners.learn([slow])
+    manners.learn([slow], 0)
     for _ in range(3):
         manners.took(SLOW)
     assert not manners.allows(SLOW)
-    manners.learn([])  # a lane does not count while no domain is to be treated in another way
+    manners.learn([], 0)  # a lane does not count while no domain is to be treated in another way
     assert not manners.needed
-    manners.learn([slow])
+    manners.learn([slow], 0)
     assert manners.allows(SLOW)
     for _ in range(3):
         manners.landed(SLOW)
+    assert manners.allows(SLOW)
+    await writer.close()
+
+
+async def test_a_look_that_began_before_a_domain_was_paused_does_not_open_it_again(store: Store, home: Path) -> None:
+    kit = a_kit(store, SystemClock(), home)
+    manners = Manners(kit, "main", Pacer(kit, writer := Writer(store)))
+    before = kit.clock.monotonic()
+    manners.hold(Pace("main", SLOW, paused_until=kit.clock.now() + timedelta(hours=1)))
+    manners.learn([], before)
+    assert not manners.allows(SLOW)
+    manners.learn([], kit.clock.monotonic() + 1)  # somebody resumed it
     assert manners.allows(SLOW)
     await writer.close()
