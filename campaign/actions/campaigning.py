@@ -240,7 +240,8 @@ async def sweep(kit: Kit) -> int:
     swept = 0
     for edition_id in stopped:
         while True:
-            swept += (moved := await _sweep_some(kit, edition_id))
+            moved = await _sweep_some(kit, edition_id)
+            swept += moved
             if not moved:
                 break
             if moved >= waves.CHUNK:

@@ -48,10 +48,9 @@ class Manners:
 
     def learn(self, known: Iterable[Pace], asked_at: float) -> None:
         """Take over what the database said of this relay's domains, but for what changed here since it was asked."""
-        newer = {domain for domain, at in self._changed_at.items() if at >= asked_at}
-        kept = {domain: pace for domain, pace in self._paces.items() if domain in newer}
-        self._paces = {pace.domain: pace for pace in known if pace.relay == self._relay} | kept
-        self._changed_at = {domain: self._changed_at[domain] for domain in kept}
+        newer = {domain: at for domain, at in self._changed_at.items() if at >= asked_at}
+        told = {pace.domain: pace for pace in known if pace.relay == self._relay}
+        self._paces, self._changed_at = told | {domain: self._paces[domain] for domain in newer}, newer
         self.needed = bool(self._configured) or bool(self._paces)
         if not self.needed:  # nobody counts now what lands
             self._flying.clear()

@@ -359,3 +359,9 @@ async def test_a_child_that_does_not_start_says_how_to_find_out(folder: Path, mo
     async with Renderer([folder, SHIPPED]) as renderer:
         with pytest.raises(RendererBroken, match="to see why"):
             await _render(renderer)
+
+
+async def test_a_child_that_hung_up_and_lives_is_killed(tmp_path: Path) -> None:
+    renderer, pipe = Renderer([tmp_path], Limits(wall_seconds=0.2)), asyncio.subprocess.PIPE
+    child = await asyncio.create_subprocess_exec("sleep", "60", stdin=pipe, stdout=pipe)
+    assert "SIGKILL" in await renderer._cause_of_death(child)
