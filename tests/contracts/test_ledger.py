@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
 
+from campaign.actions import campaigning
 from campaign.actions.kit import Kit
 from campaign.domain.campaigns import Definition, Where
 from campaign.domain.consent import Reason, SubscriptionState
@@ -412,3 +414,22 @@ async def test_erasing_a_person_blanks_their_letters_and_keeps_the_row(kit: Kit)
     assert (row.address_sealed, row.name_sealed, row.subscriber_id) == (None, None, None)
     assert row.address_key
     assert row.state is State.REFUSED
+
+
+async def test_a_cancel_that_a_worker_s_letters_deadlock_is_done_all_the_same(kit: Kit) -> None:
+    """PostgreSQL ends whoever closes the circle; it is a worker that holds one letter and wants the other."""
+    if kit.store.sqlite:
+        return  # one writes at a time
+    edition_id = await a_sending_edition(kit, people=2)
+    first, second = (
+        select(deliveries.c.id).where(deliveries.c.id == row.id).with_for_update()
+        for row in await claim(kit, edition_id)
+    )
+    async with kit.store.engine.connect() as worker, worker.begin():
+        await worker.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # so that the other one notices
+        await worker.execute(second)
+        cancelling = asyncio.create_task(campaigning.cancel(kit, edition_id))
+        await asyncio.sleep(0.3)  # it holds the first by now, and waits for the second
+        await worker.execute(first)
+    await asyncio.wait_for(cancelling, 20)
+    assert set((await states(kit)).values()) == {State.CANCELLED}
