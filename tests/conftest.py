@@ -6,6 +6,9 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
+import subprocess
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from campaign.assets import asset
+from campaign.beside import program
 from campaign.store import migrations
 from campaign.store.engine import Store
 from tests import network
@@ -36,6 +40,27 @@ def _nobodys_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the tests may run Campaign, too; their variables are not the tests'."""
     for name in [name for name in os.environ if name.startswith("CAMPAIGN_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_program_outlives_its_test() -> Iterator[None]:
+    """A program that nobody ends is told of here: its remains would be swept up in some other test, which is innocent."""
+    started: list[tuple[subprocess.Popen[bytes], str]] = []
+    real = program._started
+
+    def remembered(module: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        child, line = real(module)
+        started.append((child, "".join(traceback.format_stack(limit=12))))
+        return child, line
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(program, "_started", remembered)
+        yield
+    left = [(child, where) for child, where in started if child.returncode is None]
+    for child, _ in left:
+        child.kill()
+        child.wait()
+    assert not left, f"Nobody ended {left[0][0].args}, started here:\n{left[0][1]}"
 
 
 @pytest.fixture

@@ -35,6 +35,8 @@ class Signing:
         """Begin to sign some letters in one go, and promise each what goes into it; None where that failed."""
         loop = asyncio.get_running_loop()
         promises: list[asyncio.Future[Octets | None]] = [loop.create_future() for _ in drafts]
+        if not promises:
+            return promises
         task = loop.create_task(self._keep(drafts, promises))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -43,6 +43,7 @@ class Program:
         self._line: Line | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._starting = asyncio.Lock()
+        self._closed = False
         self._not_before = float("-inf")
 
     @property
@@ -51,42 +52,58 @@ class Program:
         return self._child.pid if self._child is not None else None
 
     async def line(self) -> Line | None:
-        """Return the line to the program, started if need be; None where it does not start, for a while."""
-        if self._line is not None and not self._line.ended:
+        """Return the line to the program, started if need be; None where it does not start for a while, or is over."""
+        if self._is_heard():
             return self._line
         async with self._starting:  # whoever else would start one meanwhile takes it for the old one
-            if (self._line is None or self._line.ended) and self._seconds() >= self._not_before:
-                await self.close()
+            if not self._is_heard() and not self._closed and self._seconds() >= self._not_before:
+                await self._end()
                 try:
                     await self._start()
                 except (OSError, ProgramGone) as error:
-                    self._not_before = self._seconds() + _PATIENCE
-                    _log.warning("program_not_started", program=self._module, error=str(error))
-                    await self.close()
-            return self._line
+                    if not self._closed:
+                        self._not_before = self._seconds() + _PATIENCE
+                        _log.warning("program_not_started", program=self._module, error=str(error))
+                    await self._end()
+            return self._line if self._is_heard() else None
 
     async def close(self) -> None:
-        """Hang up, and wait for the program's end."""
+        """Hang up, and wait for the program's end; whoever asks later starts no other one."""
+        self._closed = True
+        if self._line is not None:
+            self._line.hang_up()  # also where it is just starting
+        async with self._starting:
+            await self._end()
+
+    def _is_heard(self) -> bool:
+        return self._line is not None and self._line.opened and not self._line.ended
+
+    async def _start(self) -> None:
+        self._child, end = _started(self._module)
+        _, self._line = await asyncio.get_running_loop().create_connection(lambda: Line(self._module), sock=end)
+        try:
+            await self._line.heard(self._line.ask(self._opening()), _START_SECONDS)
+        except BaseException:  # also where whoever starts it is cancelled: it would wait for ever
+            self._line.hang_up()
+            raise
+        self._line.opened = True
+
+    async def _end(self) -> None:
         line, self._line = self._line, None
         child, self._child = self._child, None
         if line is not None:
             line.hang_up()
-        if child is not None:
-            try:
-                await asyncio.to_thread(child.wait, _LAST_WORDS)
-            except subprocess.TimeoutExpired:  # it hangs; what it was asked for is known to be unknown
-                child.kill()
-                await asyncio.to_thread(child.wait)
-
-    async def _start(self) -> None:
-        self._child, end = _started(self._module)
-        _, line = await asyncio.get_running_loop().create_connection(lambda: Line(self._module), sock=end)
+        if child is None:
+            return
         try:
-            await line.heard(line.ask(self._opening()), _START_SECONDS)
-        except BaseException:  # also where whoever starts it is cancelled: it would wait for ever
-            line.hang_up()
+            await asyncio.to_thread(child.wait, _LAST_WORDS)
+        except subprocess.TimeoutExpired:  # it hangs; what it was asked for is known to be unknown
+            child.kill()
+            await asyncio.to_thread(child.wait)
+        except asyncio.CancelledError:  # nobody waits for it any more, so it must not go on alone
+            child.kill()
+            child.wait()
             raise
-        self._line = line
 
     @staticmethod
     def _seconds() -> float:
@@ -122,6 +139,8 @@ class Line(asyncio.Protocol):
     def __init__(self, name: str) -> None:
         """Begin unconnected; `name` is what the program is called where it ends too early."""
         self._name = name
+        self.opened = False
+        """Whether the program has answered its opening: only then others may ask."""
         self._unread = bytearray()
         self._asked: deque[asyncio.Future[Any]] = deque()
         self._transport: asyncio.Transport | None = None

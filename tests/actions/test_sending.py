@@ -255,9 +255,12 @@ async def test_the_brake_sends_all_that_is_in_hand_back_and_says_so_once(store: 
 
 
 class Orphan(Relay):
-    """The database goes away while its second letter is on the wire, and comes back a while later."""
+    """The database goes away while its second letter is on the wire, and comes back a while after that is noticed."""
 
     away = False
+
+    def noticed(self) -> None:
+        asyncio.get_running_loop().call_later(0.3, setattr, self, "away", False)
 
     async def deliver(
         self, envelope: Envelope, body: bytes, before_dot: BeforeDot, upcoming: Upcoming | None = None
@@ -265,7 +268,6 @@ class Orphan(Relay):
         self.delivered += 1
         if self.delivered == 2:
             self.away = True
-            asyncio.get_running_loop().call_later(0.3, setattr, self, "away", False)
         return await super().deliver(envelope, body, before_dot, upcoming)
 
 
@@ -275,6 +277,7 @@ async def test_a_database_that_goes_away_ends_the_drain_and_charges_nobody(
     def cut_off(real: Any) -> Any:
         async def tried(self: Writer, *work: Any) -> Any:
             if relay.away:
+                relay.noticed()
                 raise DatabaseAway("It is gone.", remedy="Wait.")
             return await real(self, *work)
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from campaign.actions.signing import Signing
 from campaign.mail.dkim import Draft, NamedKey, Signer
@@ -31,12 +32,17 @@ async def signing() -> AsyncIterator[Signing]:
 async def test_letters_are_signed_in_their_order_beside_the_loop(signing: Signing) -> None:
     drafts = [a_draft(number) for number in range(17)]
     first, second, *others = signing.pile(drafts)
-    assert signing.pile([]) == []
     second.cancel()  # whoever waited for it has gone
     assert not first.done()
     signed = [await promise for promise in (first, *others)]
     assert signed == [SIGNER.octets(draft) for draft in (drafts[0], *drafts[2:])]
     assert signing.program.pid is not None
+
+
+async def test_nothing_to_sign_starts_no_program(signing: Signing) -> None:
+    assert signing.pile([]) == []
+    await asyncio.sleep(0.01)
+    assert signing.program.pid is None
 
 
 async def test_where_the_program_dies_every_letter_is_promised_all_the_same(signing: Signing) -> None:
@@ -123,3 +129,38 @@ async def test_whoever_is_cancelled_as_it_starts_leaves_nothing_behind(signing: 
     assert await asyncio.to_thread(child.wait, 4) is not None, "the line was hung up"
     [promise] = signing.pile([a_draft(1)])
     assert await promise == SIGNER.octets(a_draft(1))
+
+
+async def test_what_is_asked_for_when_all_is_over_starts_no_other_one(signing: Signing) -> None:
+    [promise] = signing.pile([a_draft(1)])
+    await signing.program.close()  # before it was even asked
+    assert await promise == SIGNER.octets(a_draft(1)), "a thread signs"
+    assert signing.program.pid is None
+
+
+async def test_one_that_is_just_starting_ends_with_the_rest(signing: Signing) -> None:
+    """Nobody waits until it would have been given up, and it does not outlive what ended it."""
+    starting = asyncio.create_task(signing.program.line())
+    while signing.program._line is None:  # noqa: ASYNC110 -- nobody tells
+        await asyncio.sleep(0)
+    child = signing.program._child
+    assert child is not None
+    with capture_logs() as logs:
+        await signing.program.close()
+    assert child.returncode is not None
+    assert await starting is None
+    assert logs == []
+
+
+async def test_whoever_no_longer_waits_for_its_end_leaves_none_behind(signing: Signing) -> None:
+    [promise] = signing.pile([a_draft(1)])
+    await promise
+    child = signing.program._child
+    assert child is not None
+    child.send_signal(signal.SIGSTOP)
+    closing = asyncio.create_task(signing.program.close())
+    await asyncio.sleep(0.05)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert child.returncode == -signal.SIGKILL
