@@ -26,7 +26,7 @@ from campaign.mail.dkim import NamedKey, Signer
 from campaign.mail.mime import folded, unstructured
 from campaign.mail.renderer import Renderer
 from campaign.settings.signing import Algorithm, SigningKey
-from tests.mail.letters import LONG, Token, conversation, envelope
+from tests.mail.letters import Token, conversation, envelope
 from tests.mail.samples import KIND_OF, READER, SHIPPED, spec, write_template
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -248,7 +248,7 @@ async def test_whatever_it_says_its_signature_is_good_after_the_wire(subject: st
     keeper = _Keeper()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: SMTP(keeper, loop=loop, hostname="here", ident="here"), "127.0.0.1", 0)
-    async with server, conversation(server.sockets[0].getsockname()[1], LONG) as talk:
+    async with server, conversation(server.sockets[0].getsockname()[1]) as talk:
         answer = await talk.deliver(envelope(), signed, Token())
         assert answer.phase is Phase.DOT
         assert answer.reply is not None, answer

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from campaign.domain.replies import Answer, Outcome, Phase, Reason, Scope, judge
 from campaign.mail.dialogue import LINE_LIMIT, LINES_LIMIT, ReplyReader, WireFault
 from campaign.mail.smtp import Tls
+from campaign.mail.terms import PhaseTimeouts
 from campaign.mail.transport import TransportFault
 from tests.mail.fault_server import ALL_OFFERS, DROP, HANG, RESET, Act, FaultServer, listening, raw, say
-from tests.mail.letters import BODY, LONG, SHORT, Token, conversation, envelope, relay, send
+from tests.mail.letters import BODY, LONG, Token, conversation, envelope, impatient, relay, send
 
 SAFE, DOUBT = Outcome.AGAIN, Outcome.IN_DOUBT
 HALF, CUT = raw(b"250 2.0.0 O", "drop"), raw(b"250-2.0.0 Ok\r\n", "drop")
@@ -86,6 +87,12 @@ FAULTS: list[tuple[str, Act, Phase, str | int, Outcome, bool]] = [
 ]
 
 
+def patience(fault: tuple[str, Act, Phase, str | int, Outcome, bool]) -> PhaseTimeouts:
+    """Little where the server hangs, and much everywhere else."""
+    moment, act, *_ = fault
+    return impatient(moment) if act.then == "hang" else LONG
+
+
 def name(fault: tuple[str, Act, Phase, str | int, Outcome, bool]) -> str:
     return f"{fault[0]}: {fault[1].words[:24]!r} {fault[1].then}"
 
@@ -101,7 +108,7 @@ async def test_a_fault_on_the_wire(fault: tuple[str, Act, Phase, str | int, Outc
         )  # what the server did to the body is on its way while the token commits
         token = Token(pause=pause)
         try:
-            answer = await send(server.port, token)
+            answer = await send(server.port, token, patience(fault))
         except TransportFault as broken:
             answer = broken.answer
     assert answer.phase is phase
@@ -131,7 +138,7 @@ async def test_a_port_where_nobody_listens() -> None:
 
 async def test_a_host_that_never_answers_costs_the_time_for_connecting() -> None:
     with pytest.raises(TransportFault, match="timeout") as caught:
-        await relay(25, replace(SHORT, connect=0.0)).open()
+        await relay(25, replace(LONG, connect=0.0)).open()
     assert caught.value.answer == Answer(Phase.CONNECT, None, "timeout")
 
 
@@ -152,9 +159,7 @@ async def test_tls_that_is_required_but_does_not_come_about(
 ) -> None:
     async with FaultServer(offers, **script) as server:
         with pytest.raises(TransportFault) as caught:
-            await relay(
-                server.port, replace(SHORT, tls=0.4), tls=Tls.REQUIRED, username="user", password="secret"
-            ).open()
+            await relay(server.port, impatient("tls"), tls=Tls.REQUIRED, username="user", password="secret").open()
     answer = caught.value.answer
     assert answer.phase is Phase.TLS
     assert (str(answer.reply) if answer.reply is not None else str(answer.fault)).startswith(said)
@@ -175,7 +180,7 @@ async def test_after_a_421_no_other_answer_is_waited_for(before: bytes) -> None:
         left.set()
 
     async with listening(meet) as port:
-        answer = await asyncio.wait_for(send(port, token := Token(), LONG), 2)
+        answer = await asyncio.wait_for(send(port, token := Token()), 2)
         await asyncio.wait_for(left.wait(), 2)
     assert (answer.phase, answer.reply and answer.reply.code) == (Phase.RCPT if before else Phase.MAIL, 421)
     assert judge(answer, first_attempt=True).reason is Reason.THROTTLED
@@ -185,7 +190,7 @@ async def test_after_a_421_no_other_answer_is_waited_for(before: bytes) -> None:
 @pytest.mark.parametrize("offers", [ALL_OFFERS, ()], ids=["pipelined", "one by one"])
 async def test_a_421_to_rset_is_heard_as_what_it_is(offers: tuple[str, ...]) -> None:
     script = {"rcpt": say("450 4.3.2 busy"), "rset": say("421 4.7.0 too many")}
-    async with FaultServer(offers, **script) as server, conversation(server.port, LONG) as talk:
+    async with FaultServer(offers, **script) as server, conversation(server.port) as talk:
         await talk.deliver(envelope(), BODY, Token())
         answer = await talk.deliver(envelope(), BODY, Token())
         assert (answer.phase, answer.reply and answer.reply.code, talk.usable) == (Phase.MAIL, 421, False)
@@ -201,7 +206,7 @@ async def test_a_server_that_lies_about_pipelining_loses_only_its_own_time() -> 
         writer.close()
 
     async with listening(meet) as port:
-        answer = await send(port, token := Token())
+        answer = await send(port, token := Token(), impatient("rcpt"))
     assert (answer.phase, answer.fault, token.asked) == (Phase.RCPT, "timeout", 0)
 
 
@@ -287,7 +292,7 @@ async def test_the_token_is_asked_when_the_body_is_with_the_server_and_the_dot_i
 
 
 async def test_cancelled_at_the_dot_the_line_is_dropped() -> None:
-    async with FaultServer(dot=HANG) as server, conversation(server.port, LONG) as talk:
+    async with FaultServer(dot=HANG) as server, conversation(server.port) as talk:
         sending = asyncio.create_task(talk.deliver(envelope(), BODY, Token()))
         await asyncio.wait_for(server.at_dot.wait(), 2)
         sending.cancel()
@@ -304,7 +309,7 @@ async def test_cancelled_while_the_token_commits_no_dot_is_written() -> None:
         started.set()
         await asyncio.Event().wait()
 
-    async with FaultServer() as server, conversation(server.port, LONG) as talk:
+    async with FaultServer() as server, conversation(server.port) as talk:
         sending = asyncio.create_task(talk.deliver(envelope(), BODY, Token(meanwhile=wait)))
         await asyncio.wait_for(started.wait(), 2)
         sending.cancel()
@@ -316,7 +321,7 @@ async def test_cancelled_while_the_token_commits_no_dot_is_written() -> None:
 
 async def test_cancelled_while_opening_nothing_stays_open() -> None:
     async with FaultServer(greeting=HANG) as server:
-        opening = asyncio.create_task(relay(server.port, LONG).open())
+        opening = asyncio.create_task(relay(server.port).open())
         await asyncio.wait_for(server.met.wait(), 2)
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -324,7 +329,7 @@ async def test_cancelled_while_opening_nothing_stays_open() -> None:
 
 
 async def test_one_letter_at_a_time() -> None:
-    async with FaultServer(dot=HANG) as server, conversation(server.port) as talk:
+    async with FaultServer(dot=HANG) as server, conversation(server.port, impatient("dot")) as talk:
         first = asyncio.create_task(talk.deliver(envelope(), BODY, Token()))
         await asyncio.wait_for(server.at_dot.wait(), 2)
         with pytest.raises(RuntimeError, match="one letter at a time"):
@@ -334,7 +339,7 @@ async def test_one_letter_at_a_time() -> None:
 
 
 async def test_closing_under_a_letter_drops_it_without_a_word() -> None:
-    async with FaultServer(dot=HANG) as server, conversation(server.port, LONG) as talk:
+    async with FaultServer(dot=HANG) as server, conversation(server.port) as talk:
         sending = asyncio.create_task(talk.deliver(envelope(), BODY, Token()))
         await asyncio.wait_for(server.at_dot.wait(), 2)
         await talk.close()
@@ -370,7 +375,7 @@ async def test_a_server_that_speaks_unasked_is_not_listened_to(words: bytes) -> 
 
 
 async def test_a_big_letter_to_a_server_that_stops_reading() -> None:
-    async with FaultServer(("PIPELINING",), body=HANG) as server, conversation(server.port) as talk:
+    async with FaultServer(("PIPELINING",), body=HANG) as server, conversation(server.port, impatient("body")) as talk:
         answer = await talk.deliver(
             envelope(), b"x" * 900 + b"\r\n" + (b"y" * 900 + b"\r\n") * 30_000, token := Token()
         )
@@ -394,7 +399,7 @@ async def test_closing_twice_and_after_a_drop_is_harmless() -> None:
 
 async def test_closing_can_be_cancelled() -> None:
     async with FaultServer(quit=HANG) as server:
-        talk = await relay(server.port, LONG).open()
+        talk = await relay(server.port).open()
         closing = asyncio.create_task(talk.close())
         await asyncio.sleep(0.05)
         closing.cancel()

@@ -8,10 +8,11 @@ import re
 import pytest
 
 from campaign.domain.replies import Answer, Outcome, Phase, judge
+from campaign.mail.terms import PhaseTimeouts
 from campaign.mail.transport import Envelope
 from tests.mail.fault_server import ALL_OFFERS, Act, FaultServer, listening, say
 from tests.mail.letters import BODY, LONG, Token, conversation, envelope
-from tests.mail.test_faults import FAULTS, name
+from tests.mail.test_faults import FAULTS, name, patience
 
 FIRST, SECOND = envelope("reader-01@example.org"), envelope("reader-02@example.org")
 GOOD = {
@@ -28,9 +29,9 @@ def upcoming(to: Envelope = SECOND, body: bytes = BODY) -> tuple[Envelope, bytes
     return to, body
 
 
-async def two(server: FaultServer, token: Token | None = None) -> tuple[Answer, Answer]:
+async def two(server: FaultServer, token: Token | None = None, timeouts: PhaseTimeouts = LONG) -> tuple[Answer, Answer]:
     """Deliver a letter, and the one that was proposed with its dot."""
-    async with conversation(server.port) as opened:
+    async with conversation(server.port, timeouts) as opened:
         first = await opened.deliver(FIRST, BODY, Token(), upcoming)
         assert opened.engaged or not opened.usable
         return first, await opened.deliver(SECOND, BODY, token or Token())
@@ -68,7 +69,7 @@ async def test_a_fault_that_meets_the_proposed_letter(
 ) -> None:
     moment, act, phase, said, outcome, held = fault
     async with FaultServer(**{moment: [GOOD[moment], act]}) as server:
-        first, second = await two(server, Token(pause=0.05 if moment == "body" else 0.0))
+        first, second = await two(server, Token(pause=0.05 if moment == "body" else 0.0), patience(fault))
     assert judge(first, first_attempt=True).outcome is Outcome.ACCEPTED
     assert second.phase is phase
     assert (second.reply.code if second.reply is not None else second.fault) == said
@@ -133,7 +134,7 @@ async def test_another_letter_than_the_proposed_one_is_refused_and_no_dot_is_wri
 
 async def test_who_closes_with_a_proposed_letter_writes_neither_body_nor_dot() -> None:
     async with FaultServer() as server:
-        async with conversation(server.port, LONG) as opened:
+        async with conversation(server.port) as opened:
             await opened.deliver(FIRST, BODY, Token(), upcoming)
             assert opened.engaged
         await asyncio.sleep(0.05)

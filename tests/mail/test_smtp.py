@@ -26,7 +26,7 @@ from campaign.mail.transport import Conversation, Transport, TransportFault
 from campaign.mail.transport import Envelope as OurEnvelope
 from tests.mail.certificates import Certificate, make_certificate
 from tests.mail.fault_server import FaultServer, say
-from tests.mail.letters import BODY, LONG, SHORT, Token, conversation, envelope, relay
+from tests.mail.letters import BODY, Token, conversation, envelope, impatient, relay
 from tests.programs import program
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
@@ -225,7 +225,7 @@ def test_any_text_arrives_as_it_was_with_one_dot_each(letters: list[list[bytes]]
     bodies = [b"\r\n".join([*letter, b"end", b""]) for letter in letters]
 
     async def run() -> None:
-        async with FaultServer(("PIPELINING",) if pipelined else ()) as server, conversation(server.port, LONG) as talk:
+        async with FaultServer(("PIPELINING",) if pipelined else ()) as server, conversation(server.port) as talk:
             for body in bodies:
                 assert (await talk.deliver(envelope(), body, Token())).phase is Phase.DOT
         assert server.held == bodies
@@ -244,7 +244,7 @@ def test_plain_starttls_and_tls_on_both_loops(tls: Tls, loop: Loop, certificate:
         required = {"tls_context": certificate.server(), "require_starttls": True} if tls is Tls.REQUIRED else {}
         async with (
             aiosmtpd(implicit=implicit, **required) as (keeper, port),
-            conversation(port, LONG, tls=tls, cafile=str(certificate.cafile)) as talk,
+            conversation(port, tls=tls, cafile=str(certificate.cafile)) as talk,
         ):
             for body in (BODY, big * 2000, BODY):
                 answer = await talk.deliver(envelope(), body, Token())
@@ -262,7 +262,7 @@ async def test_a_certificate_nobody_vouches_for_ends_it(tls: Tls, certificate: C
     required = {"tls_context": certificate.server()} if tls is Tls.REQUIRED else {}
     async with aiosmtpd(implicit=implicit, **required) as (_, port):
         with pytest.raises(TransportFault, match="certificate") as caught:
-            await relay(port, LONG, tls=tls).open()
+            await relay(port, tls=tls).open()
     assert caught.value.answer.phase is Phase.TLS
     assert judge(caught.value.answer, first_attempt=True).scope is Scope.RELAY
 
@@ -274,7 +274,7 @@ async def test_a_certificate_for_another_host_ends_it(tls: Tls, tmp_path: Path) 
     required = {"tls_context": other.server()} if tls is Tls.REQUIRED else {}
     async with aiosmtpd(implicit=implicit, **required) as (_, port):
         with pytest.raises(TransportFault, match="mismatch") as caught:
-            await relay(port, LONG, tls=tls, cafile=str(other.cafile)).open()
+            await relay(port, tls=tls, cafile=str(other.cafile)).open()
     assert caught.value.answer.phase is Phase.TLS
 
 
@@ -295,7 +295,7 @@ async def test_signing_in(excluded: list[str]) -> None:
     with pytest.warns(UserWarning, match="Requiring AUTH"):
         async with (
             aiosmtpd(auth_exclude_mechanism=excluded, **options) as (keeper, port),
-            conversation(port, LONG, username="user@host", password="pässwörd") as talk,
+            conversation(port, username="user@host", password="pässwörd") as talk,
         ):
             assert (await talk.deliver(envelope(), BODY, Token())).phase is Phase.DOT
     assert len(keeper.letters) == 1
@@ -441,7 +441,7 @@ async def test_smtp_sink_takes_every_letter(sink: Callable[..., Sink], flags: tu
     await peer.ready()
 
     async def lane(number: int) -> None:
-        async with conversation(peer.port, LONG) as talk:
+        async with conversation(peer.port) as talk:
             for turn in range(20):
                 answer = await talk.deliver(envelope(f"reader-{number}-{turn}@example.org"), BODY, Token())
                 assert (answer.phase, answer.fault) == (Phase.DOT, None)
@@ -480,7 +480,7 @@ async def test_smtp_sinks_own_faults(
     peer = sink(*flags)
     await peer.ready()
     try:
-        async with conversation(peer.port, SHORT) as talk:
+        async with conversation(peer.port, impatient("dot")) as talk:
             answer = await talk.deliver(envelope(), BODY, Token())
     except TransportFault as fault:
         answer = fault.answer
@@ -494,7 +494,7 @@ async def test_a_reply_that_races_our_dot_is_told_as_it_was_met(sink: Callable[.
     await peer.ready()
     for _ in range(20):
         token = Token()
-        async with conversation(peer.port, LONG) as talk:
+        async with conversation(peer.port) as talk:
             answer = await talk.deliver(envelope(), BODY, token)
         met = (answer.phase, judge(answer, first_attempt=True).outcome)
         assert met in [(Phase.BODY, Outcome.REFUSED), (Phase.DOT, Outcome.REFUSED), (Phase.DOT, Outcome.IN_DOUBT)]
@@ -506,7 +506,7 @@ async def test_what_a_relay_offered_is_known_afterwards(certificate: Certificate
     options = {"cafile": str(certificate.cafile), "username": "user", "password": "secret"}
     async with (
         FaultServer(offers, tls=certificate.server(), auth=say("235 2.7.0 Welcome")) as server,
-        conversation(server.port, LONG, tls=Tls.IMPLICIT, **options) as talk,
+        conversation(server.port, tls=Tls.IMPLICIT, **options) as talk,
     ):
         welcome = talk.welcome
     assert (welcome.tls or "").startswith("TLSv1.")

@@ -105,10 +105,11 @@ async def test_each_reader_gets_the_day_s_letter_at_their_own_nine_o_clock(
     daemon = Daemon(replace(kit, doorbell=bell), bell, stopping)
     running = asyncio.create_task(daemon.run())
     due = {zone: instant_at(date.fromisoformat(first.day), time(9), ZoneInfo(zone or "UTC")) for zone in zones}
-    for instant in [first.starts_at, *sorted(due.values())]:
+    for already, instant in enumerate(sorted(due.values())):
         clock.travel_to(instant - timedelta(seconds=0.2))
         bell.ring()
-        await asyncio.sleep(1.2)
+        assert len(catcher.letters) == already
+        assert await catcher.wait_for(already + 1, timeout=20)
     stopping.set()
     await running
     [count] = await reporting.counts(kit, str(first.id))
@@ -119,7 +120,7 @@ async def test_each_reader_gets_the_day_s_letter_at_their_own_nine_o_clock(
         sent = parsedate_to_datetime(
             message_from_bytes((tmp_path / "caught" / letter.eml).read_bytes(), policy=default)["Date"]
         )
-        assert timedelta(0) <= sent - due[zone] < timedelta(seconds=1.5), zone
+        assert timedelta(0) <= sent - due[zone] < timedelta(minutes=1), zone
 
 
 async def planning_editions(kit: Kit) -> list[reporting.Edition]:
