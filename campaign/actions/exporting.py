@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -67,20 +68,57 @@ async def export(kit: Kit, order: Order) -> int:
 def whole_file(path: Path) -> Iterator[TextIO]:
     """Open a file beside `path` that takes its place at the end of the block: it is there whole, or as it was.
 
-    Where the block fails, nothing stays behind. Raises BadInput for what is no file, or cannot be written.
+    Where the block fails, nothing stays behind. Raises BadInput for what is no file, cannot be written, or is being
+    written by another export.
     """
     place = _place(path)  # beside the file itself: a link to it stays a link
     aside = place.with_name(f"{place.name}{_ASIDE}")
-    try:
-        aside.unlink(missing_ok=True)  # of an export that was killed, or a link that somebody laid there
-        with private_file(aside) as file:
+    with _begun(aside) as file:
+        try:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(place)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+            _put(file, aside, place)
+        except BaseException:
+            if _is(file, aside):
+                aside.unlink()
+            raise
+
+
+def _begun(aside: Path) -> TextIO:
+    """Begin the file beside, and hold it: whoever else would write it meanwhile is refused."""
+    with suppress(OSError):
+        left = os.open(aside, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(left, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _taken(aside) from None
+        finally:
+            os.close(left)
+    aside.unlink(missing_ok=True)  # of an export that was killed, or a link that somebody laid there
+    file = private_file(aside)
+    with suppress(OSError):  # a file system that knows no locks
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return file
+
+
+def _put(file: TextIO, aside: Path, place: Path) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    if not _is(file, aside):
+        raise _taken(aside)
+    aside.replace(place)
+
+
+def _is(file: TextIO, path: Path) -> bool:
+    """Say whether an open file is the one of that name: another export may have begun it anew."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _taken(aside: Path) -> BadInput:
+    msg = f"Another export is writing {printable(str(aside).removesuffix(_ASIDE), limit=_PATH_MAX)}."
+    return BadInput(msg, remedy="Wait until it has ended, or name another file.")
 
 
 def private_file(path: Path) -> TextIO:

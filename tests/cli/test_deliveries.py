@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from campaign.actions.exporting import whole_file
 from campaign.cli import main
+from campaign.domain.errors import BadInput
 from tests.cli.homes import Typist
 
 LONG = "9" * 23
@@ -95,6 +97,21 @@ def test_an_export_writes_through_a_link_and_not_through_one_that_lies_in_wait(c
     assert real.stat().st_mode & 0o777 == 0o600
     assert other.read_text() == "not yours"
     assert sorted(path.name for path in shelf.iterdir()) == ["link.csv", "other", "real.csv"]
+
+
+def test_two_exports_do_not_write_the_same_file(campaigner: Typist, shelf: Path) -> None:
+    sheet, left = shelf / "letters.csv", shelf / "letters.csv.part"
+    left.write_text("of an export that was killed")
+    with whole_file(sheet) as first:
+        first.write("the first")
+        assert campaigner("deliveries", "export", "news", str(sheet)) == 2
+        assert "Another export is writing" in campaigner.aside
+        assert "Wait until it has ended" in campaigner.aside
+    assert sheet.read_text() == "the first"
+    with pytest.raises(BadInput, match="Another export"), whole_file(sheet):
+        left.rename(shelf / "the first's")  # as where both begin at the same moment
+    assert [path.name for path in shelf.iterdir() if path != sheet] == ["the first's"], "it touches nothing but its own"
+    assert sheet.read_text() == "the first"
 
 
 @pytest.mark.parametrize(("wish", "coloured"), [("1", False), ("", True)])
