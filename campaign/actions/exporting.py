@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -79,25 +79,46 @@ def whole_file(path: Path) -> Iterator[TextIO]:
             _put(file, aside, place)
         except BaseException:
             if _is(file, aside):
-                aside.unlink()
+                aside.unlink(missing_ok=True)
             raise
 
 
-def _begun(aside: Path) -> TextIO:
+@contextmanager
+def _begun(aside: Path) -> Iterator[TextIO]:
     """Begin the file beside, and hold it: whoever else would write it meanwhile is refused."""
-    with suppress(OSError):
-        left = os.open(aside, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            fcntl.flock(left, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _taken(aside) from None
-        finally:
-            os.close(left)
-    aside.unlink(missing_ok=True)  # of an export that was killed, or a link that somebody laid there
-    file = private_file(aside)
-    with suppress(OSError):  # a file system that knows no locks
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return file
+    with ExitStack() as held:
+        held.enter_context(_left_behind(aside))
+        # Whoever begins it in this moment is refused too: "File exists".
+        file = held.enter_context(_stream(_opened(aside, os.O_EXCL | os.O_NOFOLLOW)))
+        _hold(file.fileno(), aside)
+        yield file
+
+
+@contextmanager
+def _left_behind(aside: Path) -> Iterator[None]:
+    """Take away what an export that was killed left there, or a link that somebody laid; hold it for the block."""
+    try:
+        handle = os.open(aside, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:  # nothing, or a link
+        handle = None
+    try:
+        if handle is not None:
+            _hold(handle, aside)
+        with suppress(OSError):  # a folder: it is said in a moment
+            aside.unlink()
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _hold(handle: int, aside: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _taken(aside) from None
+    except OSError:  # a file system that knows no locks
+        return
 
 
 def _put(file: TextIO, aside: Path, place: Path) -> None:
@@ -109,7 +130,7 @@ def _put(file: TextIO, aside: Path, place: Path) -> None:
 
 
 def _is(file: TextIO, path: Path) -> bool:
-    """Say whether an open file is the one of that name: another export may have begun it anew."""
+    """Say whether an open file is the one of that name: where nothing is locked another export may begin it anew."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.lstat())
     except FileNotFoundError:
@@ -117,7 +138,7 @@ def _is(file: TextIO, path: Path) -> bool:
 
 
 def _taken(aside: Path) -> BadInput:
-    msg = f"Another export is writing {printable(str(aside).removesuffix(_ASIDE), limit=_PATH_MAX)}."
+    msg = f"Another export is writing {_shown(aside)}, or took away what this one wrote."
     return BadInput(msg, remedy="Wait until it has ended, or name another file.")
 
 
@@ -126,15 +147,26 @@ def private_file(path: Path) -> TextIO:
 
     Raises BadInput for what is no file, or cannot be written.
     """
-    place = _place(path)
-    try:
-        handle = os.open(place, os.O_WRONLY | os.O_CREAT, 0o600)
-    except OSError as error:
-        msg = f"{printable(str(path).removesuffix(_ASIDE), limit=_PATH_MAX)} cannot be written: {error.strerror}."
-        raise BadInput(msg, remedy="Name a file in a folder that is there and that you may write to.") from error
+    handle = _opened(_place(path))
     os.fchmod(handle, 0o600)
     os.ftruncate(handle, 0)
-    return open(handle, "w", encoding="utf-8", newline="")  # noqa: PTH123 -- by handle; the caller closes it
+    return _stream(handle)
+
+
+def _opened(place: Path, how: int = 0) -> int:
+    try:
+        return os.open(place, os.O_WRONLY | os.O_CREAT | how, 0o600)
+    except OSError as error:
+        msg = f"{_shown(place)} cannot be written: {error.strerror}."
+        raise BadInput(msg, remedy="Name a file in a folder that is there and that you may write to.") from error
+
+
+def _stream(handle: int) -> TextIO:
+    return open(handle, "w", encoding="utf-8", newline="")  # the caller closes it
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path).removesuffix(_ASIDE), limit=_PATH_MAX)
 
 
 def _place(path: Path) -> Path:

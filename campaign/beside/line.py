@@ -12,6 +12,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, BinaryIO, Final
 
 LENGTH: Final = struct.Struct("!I")
@@ -33,7 +34,7 @@ def serve(opened: Callable[[Any], Callable[[Any], Any]]) -> None:
     for one in (signal.SIGINT, signal.SIGTERM):  # whoever started this program says when it ends, by hanging up
         signal.signal(one, signal.SIG_IGN)
     line = socket.socket(fileno=int(sys.argv[1]))
-    with line.makefile("rb") as stream:
+    with suppress(BrokenPipeError, ConnectionResetError), line.makefile("rb") as stream:  # whoever asked hung up
         questions = _frames(stream)
         try:
             answered = opened(next(questions))

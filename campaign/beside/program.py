@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -22,8 +23,10 @@ _PATIENCE: Final = 60.0
 """Seconds until a program is started again where it could not be."""
 _START_SECONDS: Final = 30.0
 """Seconds that a program may take to start; mostly it is a fifth of one."""
-_LAST_WORDS: Final = 5.0
+_LAST_WORDS: Final = 3.0
 """Seconds that a program may take to end once the line to it is closed."""
+_AT_ONCE: Final = 0.5
+"""Seconds that one takes at most to end when it is killed, or nobody sees it end."""
 
 
 class ProgramGone(Exception):
@@ -57,14 +60,17 @@ class Program:
             return self._line
         async with self._starting:  # whoever else would start one meanwhile takes it for the old one
             if not self._is_heard() and not self._closed and self._seconds() >= self._not_before:
-                await self._end()
                 try:
+                    await self._end()
                     await self._start()
                 except (OSError, ProgramGone) as error:
                     if not self._closed:
                         self._not_before = self._seconds() + _PATIENCE
                         _log.warning("program_not_started", program=self._module, error=str(error))
                     await self._end()
+                except asyncio.CancelledError:  # whoever wanted it may be the last who would see to its end
+                    self._drop()
+                    raise
             return self._line if self._is_heard() else None
 
     async def close(self) -> None:
@@ -79,31 +85,42 @@ class Program:
         return self._line is not None and self._line.opened and not self._line.ended
 
     async def _start(self) -> None:
+        self._heed()
         self._child, end = _started(self._module)
         _, self._line = await asyncio.get_running_loop().create_connection(lambda: Line(self._module), sock=end)
-        try:
-            await self._line.heard(self._line.ask(self._opening()), _START_SECONDS)
-        except BaseException:  # also where whoever starts it is cancelled: it would wait for ever
-            self._line.hang_up()
-            raise
+        self._heed()
+        await self._line.heard(self._line.ask(self._opening()), _START_SECONDS)
         self._line.opened = True
 
+    def _heed(self) -> None:
+        """Start nothing any more once it was closed."""
+        if self._closed:
+            raise ProgramGone(self._module, "is no longer wanted")
+
     async def _end(self) -> None:
-        line, self._line = self._line, None
-        child, self._child = self._child, None
-        if line is not None:
-            line.hang_up()
-        if child is None:
-            return
-        try:
-            await asyncio.to_thread(child.wait, _LAST_WORDS)
-        except subprocess.TimeoutExpired:  # it hangs; what it was asked for is known to be unknown
-            child.kill()
-            await asyncio.to_thread(child.wait)
-        except asyncio.CancelledError:  # nobody waits for it any more, so it must not go on alone
-            child.kill()
-            child.wait()
-            raise
+        """Hang up, and wait for its end: what it was asked for and has not answered is known to be unknown."""
+        if self._line is not None:
+            self._line.hang_up()
+        if self._child is not None:
+            try:
+                await asyncio.to_thread(self._child.wait, _LAST_WORDS)
+            except subprocess.TimeoutExpired:  # it hangs
+                self._child.kill()
+                await asyncio.to_thread(self._child.wait)
+            except asyncio.CancelledError:  # nobody waits for it any more, so it must not go on alone
+                self._drop()
+                raise
+        self._line = self._child = None
+
+    def _drop(self) -> None:
+        """End it at once."""
+        if self._line is not None:
+            self._line.hang_up()
+        if self._child is not None:
+            self._child.kill()
+            with suppress(subprocess.TimeoutExpired):  # its disk hangs, and the loop must not
+                self._child.wait(_AT_ONCE)
+        self._line = self._child = None
 
     @staticmethod
     def _seconds() -> float:

@@ -107,9 +107,11 @@ class Writer:
 
     async def close(self) -> None:
         """Close the connections and end the thread."""
-        await self._executor.program.close()
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
-        self._thread.shutdown()
+        try:
+            await self._executor.program.close()
+        finally:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
+            self._thread.shutdown()
 
     def _transaction(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         try:

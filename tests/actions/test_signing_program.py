@@ -126,7 +126,7 @@ async def test_whoever_is_cancelled_as_it_starts_leaves_nothing_behind(signing: 
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
-    assert await asyncio.to_thread(child.wait, 4) is not None, "the line was hung up"
+    assert child.returncode is not None
     [promise] = signing.pile([a_draft(1)])
     assert await promise == SIGNER.octets(a_draft(1))
 
@@ -150,6 +150,22 @@ async def test_one_that_is_just_starting_ends_with_the_rest(signing: Signing) ->
     assert child.returncode is not None
     assert await starting is None
     assert logs == []
+
+
+async def test_one_that_is_just_starting_heeds_a_close_that_nobody_waits_for(signing: Signing) -> None:
+    starting = asyncio.create_task(signing.program.line())
+    while signing.program.pid is None:  # noqa: ASYNC110 -- nobody tells
+        await asyncio.sleep(0)
+    child = signing.program._child
+    assert child is not None
+    closing = asyncio.create_task(signing.program.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert await starting is None
+    assert child.returncode is not None
+    assert await signing.program.line() is None
 
 
 async def test_whoever_no_longer_waits_for_its_end_leaves_none_behind(signing: Signing) -> None:
