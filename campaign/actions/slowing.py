@@ -48,9 +48,9 @@ class Manners:
 
     def learn(self, known: Iterable[Pace], asked_at: float) -> None:
         """Take over what the database said of this relay's domains, but for what changed here since it was asked."""
-        newer = {domain: at for domain, at in self._changed_at.items() if at >= asked_at}
-        told = {pace.domain: pace for pace in known if pace.relay == self._relay}
-        self._paces, self._changed_at = told | {domain: self._paces[domain] for domain in newer}, newer
+        self._changed_at = newer = {domain: at for domain, at in self._changed_at.items() if at >= asked_at}
+        told = {pace.domain: pace for pace in known if pace.relay == self._relay and pace.domain not in newer}
+        self._paces = told | {domain: pace for domain, pace in self._paces.items() if domain in newer}
         self.needed = bool(self._configured) or bool(self._paces)
         if not self.needed:  # nobody counts now what lands
             self._flying.clear()
@@ -81,12 +81,15 @@ class Manners:
     def hold(self, pace: Pace) -> None:
         """Let nothing more go to a domain, because it was paused this moment; `learn` says when that is over."""
         known = self._paces.get(pace.domain, pace)
-        self._change(replace(known, paused_until=pace.paused_until, reason=pace.reason))
+        self._change(pace.domain, replace(known, paused_until=pace.paused_until, reason=pace.reason))
 
-    def _change(self, pace: Pace) -> None:
-        """Note what was written just now: a look that began before does not know it."""
-        self._paces[pace.domain], self._changed_at[pace.domain] = pace, self._kit.clock.monotonic()
-        self.needed = True
+    def _change(self, domain: str, pace: Pace | None) -> None:
+        """Note what was written just now, None where it is as others: a look that began before does not know it."""
+        self._changed_at[domain] = self._kit.clock.monotonic()
+        if pace is None:
+            self._paces.pop(domain, None)
+        else:
+            self._paces[domain], self.needed = pace, True
 
     def holds(self, domain: str) -> bool:
         """Say whether a letter that is in hand already may not go to this domain any more."""
@@ -105,7 +108,7 @@ class Manners:
         async with self._kit.store.begin() as tx:
             pace = await paces.slow_down(tx, Pace(self._relay, domain), usual, self._kit.clock.now())
         self._good.pop(domain, None)
-        self._change(pace)
+        self._change(domain, pace)
         _log.warning("domain_slowed", relay=self._relay, domain=domain, rate=pace.rate, parallel=pace.parallel)
 
     async def good(self, domain: str) -> None:
@@ -116,10 +119,7 @@ class Manners:
             return
         async with self._kit.store.begin() as tx:
             pace = await paces.speed_up(tx, Pace(self._relay, domain), self._kit.clock.now())
-        if pace is not None:
-            self._change(pace)
-        else:
-            self._paces.pop(domain, None)
+        self._change(domain, pace)
 
     def _pool(self, domain: str) -> Pool:
         pool = self._pools.get(domain)

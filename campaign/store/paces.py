@@ -75,13 +75,16 @@ async def speed_up(tx: Transaction, pace: Pace, now: datetime) -> Pace | None:
     """Let a slowed domain have a tenth more, and one more at once; None when it is back at its usual pace."""
     mine = _mine(pace.relay, pace.domain)
     row = (await tx.execute(select(paces).where(mine).with_for_update())).one_or_none()
-    if row is None or row.rate is None:
+    if row is None:
         return None
+    usual = None if row.paused_by is None and row.paused_until is None else Pace(*row[:5])
+    if row.rate is None:  # another worker was quicker
+        return usual
     rate, parallel = row.rate * _MORE, (row.parallel or 1) + 1
     if rate >= (row.usual_rate or 0):
         forgotten = {"rate": None, "parallel": None, "usual_rate": None, "changed_at": now}
         await tx.execute(update(paces).where(mine).values(forgotten))
-        return None if row.paused_by is None and row.paused_until is None else Pace(*row[:5])
+        return usual
     await tx.execute(update(paces).where(mine).values(rate=rate, parallel=parallel, changed_at=now))
     return Pace(pace.relay, pace.domain, row.paused_by, row.paused_until, row.reason, rate, parallel)
 
