@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from campaign.actions import auditing, reporting
 from campaign.actions.auditing import Deed
-from campaign.actions.exporting import whole_file
+from campaign.actions.filing import whole_file
 from campaign.actions.kit import Kit
 from campaign.domain.delivery import State
 from campaign.domain.rows import guarded

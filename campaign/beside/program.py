@@ -76,8 +76,7 @@ class Program:
     async def close(self) -> None:
         """Hang up, and wait for the program's end; whoever asks later starts no other one."""
         self._closed = True
-        if self._line is not None:
-            self._line.hang_up()  # also where it is just starting
+        self._hang_up()  # also where it is just starting
         async with self._starting:
             await self._end()
 
@@ -99,8 +98,7 @@ class Program:
 
     async def _end(self) -> None:
         """Hang up, and wait for its end: what it was asked for and has not answered is known to be unknown."""
-        if self._line is not None:
-            self._line.hang_up()
+        self._hang_up()
         if self._child is not None:
             try:
                 await asyncio.to_thread(self._child.wait, _LAST_WORDS)
@@ -114,13 +112,16 @@ class Program:
 
     def _drop(self) -> None:
         """End it at once."""
-        if self._line is not None:
-            self._line.hang_up()
+        self._hang_up()
         if self._child is not None:
             self._child.kill()
             with suppress(subprocess.TimeoutExpired):  # its disk hangs, and the loop must not
                 self._child.wait(_AT_ONCE)
         self._line = self._child = None
+
+    def _hang_up(self) -> None:
+        if self._line is not None:
+            self._line.hang_up()
 
     @staticmethod
     def _seconds() -> float:

@@ -57,7 +57,7 @@ def proof(
     json: Json = False,
 ) -> None:
     """Write down every consent of one person: wording, language, source, time, who recorded it, from which file."""
-    from campaign.actions import exporting, proving
+    from campaign.actions import filing, proving
 
     found = with_kit(lambda kit: proving.prove(kit, address))
     if json:
@@ -68,7 +68,7 @@ def proof(
         return
     if out.exists():
         confirm(f"Replace {out}?", yes=yes)
-    with exporting.private_file(out) as file:
+    with filing.private_file(out) as file:
         file.write(found.text)
     say(f"Wrote {out}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from campaign.actions.signing import Signing
+from campaign.beside.program import Line
 from campaign.mail.dkim import Draft, NamedKey, Signer
 from campaign.settings.signing import Algorithm, SigningKey
 
@@ -27,6 +29,15 @@ async def signing() -> AsyncIterator[Signing]:
     signing = Signing(SIGNER)
     yield signing
     await signing.program.close()
+
+
+async def just_starting(signing: Signing) -> tuple[asyncio.Task[Line | None], subprocess.Popen[bytes]]:
+    """Begin to start the program; return who waits for that, and the program."""
+    starting = asyncio.create_task(signing.program.line())
+    while signing.program.pid is None:  # noqa: ASYNC110 -- nobody tells
+        await asyncio.sleep(0)
+    assert signing.program._child is not None
+    return starting, signing.program._child
 
 
 async def test_letters_are_signed_in_their_order_beside_the_loop(signing: Signing) -> None:
@@ -117,12 +128,8 @@ async def test_a_program_that_hangs_as_it_starts_is_given_up(
 
 
 async def test_whoever_is_cancelled_as_it_starts_leaves_nothing_behind(signing: Signing) -> None:
-    starting = asyncio.create_task(signing.program.line())
-    while signing.program.pid is None:  # noqa: ASYNC110 -- nobody tells
-        await asyncio.sleep(0)
+    starting, child = await just_starting(signing)
     await asyncio.sleep(0.01)
-    child = signing.program._child
-    assert child is not None
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
@@ -140,11 +147,9 @@ async def test_what_is_asked_for_when_all_is_over_starts_no_other_one(signing: S
 
 async def test_one_that_is_just_starting_ends_with_the_rest(signing: Signing) -> None:
     """Nobody waits until it would have been given up, and it does not outlive what ended it."""
-    starting = asyncio.create_task(signing.program.line())
+    starting, child = await just_starting(signing)
     while signing.program._line is None:  # noqa: ASYNC110 -- nobody tells
         await asyncio.sleep(0)
-    child = signing.program._child
-    assert child is not None
     with capture_logs() as logs:
         await signing.program.close()
     assert child.returncode is not None
@@ -153,11 +158,7 @@ async def test_one_that_is_just_starting_ends_with_the_rest(signing: Signing) ->
 
 
 async def test_one_that_is_just_starting_heeds_a_close_that_nobody_waits_for(signing: Signing) -> None:
-    starting = asyncio.create_task(signing.program.line())
-    while signing.program.pid is None:  # noqa: ASYNC110 -- nobody tells
-        await asyncio.sleep(0)
-    child = signing.program._child
-    assert child is not None
+    starting, child = await just_starting(signing)
     closing = asyncio.create_task(signing.program.close())
     await asyncio.sleep(0)
     closing.cancel()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign.actions.exporting import whole_file
+from campaign.actions.filing import whole_file
 from campaign.cli import main
 from campaign.domain.errors import BadInput
 from tests.cli.homes import Typist
