@@ -55,7 +55,7 @@ def _left_behind(aside: Path) -> Iterator[None]:
     try:
         if handle is not None:
             _hold(handle, aside)
-        with suppress(OSError):  # a folder: it is said in a moment
+        with suppress(OSError):  # a folder: it is told in a moment
             aside.unlink()
         yield
     finally:
@@ -89,7 +89,7 @@ def _is_at(file: TextIO, path: Path) -> bool:
 
 
 def _taken(aside: Path) -> BadInput:
-    msg = f"Another export is writing {_shown(aside)}, or took away what this one wrote."
+    msg = f"Another export is writing {_shown(aside)}, or somebody made or moved what lies beside it as {_ASIDE}."
     return BadInput(msg, remedy="Wait until it has ended, or name another file.")
 
 
@@ -107,7 +107,7 @@ def private_file(path: Path) -> TextIO:
 def _opened(place: Path, how: int = 0) -> int:
     try:
         return os.open(place, os.O_WRONLY | os.O_CREAT | how, 0o600)
-    except FileExistsError:  # somebody began it at this very moment
+    except FileExistsError:  # begun by another at this very moment, or a folder
         raise _taken(place) from None
     except OSError as error:
         msg = f"{_shown(place)} cannot be written: {error.strerror}."
